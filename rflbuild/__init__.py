@@ -1,0 +1,1 @@
+"""rflbuild: Rust kernel modules built, booted and judged in QEMU."""
