@@ -1,0 +1,184 @@
+"""The kernel's configuration: a base, fragments on top, and what became of each option."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from rflbuild import document
+from rflbuild.arch import Arch
+from rflbuild.source import Source
+from rflbuild.store import key_of
+from rflbuild.verdict import usage_error
+
+_SET = re.compile(
+    r"CONFIG_(?P<name>\w+)=(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s#]+)\s*(?:#(?P<word>.*))?$"
+)
+_UNSET = re.compile(r"# CONFIG_(?P<name>\w+) is not set$")
+_VERSIONS = re.compile(r"\b(?P<which>since|until) (?P<version>\d+\.\d+)\b")
+
+
+class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of configs/kconfig/bases.yaml."""
+
+    summary: str
+    make: str
+    fragments: tuple[str, ...]
+    objects: int
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that was asked for: `name` without CONFIG_, and where it stands."""
+
+    name: str
+    value: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Kconfig:
+    """A configuration that was asked for.
+
+    `label` is its name for people, such as `virt+debug`; `options` holds the last
+    word on each option.
+    """
+
+    label: str
+    target: str
+    options: tuple[Option, ...]
+    objects: int
+
+    @property
+    def key(self) -> str:
+        """Equal for configurations that ask for the same."""
+        return key_of(self.target, sorted((o.name, o.value) for o in self.options))
+
+    def text(self) -> str:
+        """The options as lines of a .config."""
+        return "".join(_line(option) for option in self.options)
+
+
+def _line(option: Option) -> str:
+    if option.value == "n":
+        return f"# CONFIG_{option.name} is not set\n"
+    return f"CONFIG_{option.name}={option.value}\n"
+
+
+def compose(
+    configs: Path, base: str, fragments: Sequence[str], arch: Arch, source: Source
+) -> Kconfig:
+    """The configuration for a base and fragments, given by name or path.
+
+    Options marked `# since V` or `# until V` are left out for kernels of other
+    versions. Raises RflError(usage) for a fragment that is not there or does not
+    parse.
+    """
+    known = bases(configs)
+    if base not in known:
+        raise usage_error(
+            f"unknown base `{base}`; configs/kconfig/bases.yaml has: {', '.join(known)}"
+        )
+    options: dict[str, Option] = {}
+    arch_yaml = configs / "arch" / f"{arch.name}.yaml"
+    parsed = list(_parse(arch.kconfig.splitlines(), arch_yaml, _offset(arch_yaml), source))
+    for name in (*known[base].fragments, *fragments):
+        path = _fragment(configs, name)
+        parsed += _parse(path.read_text(errors="replace").splitlines(), path, 1, source)
+    for option in parsed:
+        options[option.name] = option
+    label = "+".join([base, *(Path(name).stem for name in fragments)])
+    return Kconfig(label, known[base].make, tuple(options.values()), known[base].objects)
+
+
+def bases(configs: Path) -> dict[str, Base]:
+    """The bases of configs/kconfig/bases.yaml by name."""
+    return document.read(configs / "kconfig" / "bases.yaml", dict[str, Base])
+
+
+def _fragment(configs: Path, name: str) -> Path:
+    named = configs / "kconfig" / f"{name}.config"
+    if named.is_file():
+        return named
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    known = sorted(p.stem for p in (configs / "kconfig").glob("*.config"))
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"configs/kconfig/ has: {', '.join(known)}"
+    raise usage_error(f"there is no fragment `{name}`, nor a file of that name; {hint}")
+
+
+def _offset(arch_yaml: Path) -> int:
+    """The line on which the options of an architecture's file begin."""
+    for number, line in enumerate(arch_yaml.read_text().splitlines(), 1):
+        if line.startswith("kconfig:"):
+            return number + 1
+    return 1
+
+
+def _parse(lines: Iterable[str], path: Path, first: int, source: Source) -> Iterable[Option]:
+    for number, line in enumerate(lines, first):
+        text = line.strip()
+        found = _SET.match(text)
+        unset = _UNSET.match(text)
+        if found:
+            if _applies(found["word"] or "", source):
+                yield Option(found["name"], found["value"], f"{path}:{number}")
+        elif unset:
+            yield Option(unset["name"], "n", f"{path}:{number}")
+        elif text and not text.startswith("#"):
+            raise usage_error(
+                f"{path}:{number}: `{text}` is no option: write CONFIG_NAME=value, "
+                "or `# CONFIG_NAME is not set`"
+            )
+
+
+def _applies(word: str, source: Source) -> bool:
+    for match in _VERSIONS.finditer(word):
+        version = tuple(int(part) for part in match["version"].split("."))
+        if (source.version[:2] >= version) != (match["which"] == "since"):
+            return False
+    return True
+
+
+def read(path: Path) -> dict[str, str]:
+    """A .config as option names, without CONFIG_, and their values; unset ones are absent."""
+    values = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("CONFIG_"):
+            name, _, value = line[len("CONFIG_") :].partition("=")
+            values[name] = value
+    return values
+
+
+def dropped(wanted: Kconfig, config: dict[str, str]) -> list[Option]:
+    """The options that the kernel's configuration did not take over as asked."""
+    return [o for o in wanted.options if not _same(o.value, config.get(o.name, "n"))]
+
+
+def _same(wanted: str, got: str) -> bool:
+    if wanted == got:
+        return True
+    try:
+        return int(wanted, 0) == int(got, 0)
+    except ValueError:
+        return False
+
+
+def explain(source: Source, arch: Arch, options: Sequence[Option], config: dict[str, str]) -> str:
+    """For each dropped option a line: where it was asked for, what became of it, and why."""
+    from rflbuild.kconfig_tree import KconfigTree  # noqa: PLC0415 - only when something is dropped
+
+    tree = KconfigTree.read(source.path, arch.srcarch)
+    rows = []
+    for option in options:
+        why = tree.explain(option.name, option.value, config).sentence()
+        got = config.get(option.name, "n")
+        rows.append(f"{option.where}: CONFIG_{option.name}={option.value} became {got}: {why}")
+    return "\n".join(rows)

@@ -1,0 +1,281 @@
+"""A bootable kernel with Rust support, built once for its key.
+
+A kernel from an immutable source is immutable in the store. One from the user's
+folder is built in a folder that stays, and make decides what is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild import buildlog, kconfig
+from rflbuild.arch import Arch
+from rflbuild.kconfig import Kconfig
+from rflbuild.session import Session
+from rflbuild.source import Source
+from rflbuild.store import key_of, write_atomically
+from rflbuild.toolchain import Toolchain
+from rflbuild.verdict import RflError, Verdict, usage_error
+
+_RECIPE = 2  # raise it when the way a kernel is built changes
+_GIGABYTES = {"virt": 1.5, "defconfig": 12.0}
+_TIMEOUT = 6 * 3600.0
+_CONFIGURE_TIMEOUT = 300.0
+_MANIFEST = "rflbuild.json"
+# The same key gives the same image, byte for byte
+# (Documentation/kbuild/reproducible-builds.rst).
+_REPRODUCIBLE = {
+    "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 2026",
+    "KBUILD_BUILD_USER": "rflbuild",
+    "KBUILD_BUILD_HOST": "rflbuild",
+    "KBUILD_BUILD_VERSION": "1",
+}
+_MAKE_ENVIRONMENT = {
+    **_REPRODUCIBLE,
+    "LC_ALL": "C",
+    "TZ": "UTC",
+    "MAKEFLAGS": "",
+    "PYTHONDONTWRITEBYTECODE": "1",  # the build runs scripts of the source
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that was built: `out` is make's O= folder, `image` what QEMU boots."""
+
+    arch: Arch
+    source: Source
+    toolchain: Toolchain
+    label: str
+    key: str
+    out: Path
+    seconds: float
+
+    @property
+    def image(self) -> Path:
+        """What QEMU's -kernel takes."""
+        return self.out / self.arch.image
+
+    @property
+    def cached(self) -> bool:
+        """Whether it was there already."""
+        return self.seconds == 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A kernel that was asked for, and everything that can change what it will be."""
+
+    arch: Arch
+    source: Source
+    toolchain: Toolchain
+    config: Kconfig
+    allow_dropped: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key under which the kernel is, or will be, in the store."""
+        parts = (self.source.key, self.toolchain.key, self.arch.name, self.arch.make_arch)
+        return key_of("kernel", _RECIPE, parts, self.arch.image, self.config.key)
+
+    def make(self, out: Path, *words: str) -> list[str]:
+        """make's command line for this kernel with its output in `out`."""
+        return make(self.toolchain, self.arch, self.source, out, *words)
+
+
+def make(
+    toolchain: Toolchain,
+    arch: Arch,
+    source: Source,
+    out: Path,
+    *words: str,
+    write: Sequence[Path] = (),
+) -> list[str]:
+    """make's command line in a kernel's source with O=out; `write` are further folders."""
+    argv = [
+        "make",
+        f"--directory={source.path}",
+        f"O={out}",
+        f"ARCH={arch.make_arch}",
+        *toolchain.make_variables,
+        *words,
+    ]
+    return toolchain.command(argv, cwd=out, read=[source.path], write=[out, *write])
+
+
+def build_environment(session: Session, toolchain: Toolchain) -> Mapping[str, str]:
+    """What make and the compilers find in their environment."""
+    ccache = session.store.root / "work" / "ccache"
+    return {
+        **_MAKE_ENVIRONMENT,
+        "HOME": "/nonexistent" if toolchain.root else os.path.expanduser("~"),  # noqa: PTH111
+        "CCACHE_DIR": str(ccache),
+        "CCACHE_NOHASHDIR": "1",
+        "CCACHE_MAXSIZE": "5G",
+    }
+
+
+def build(session: Session, plan: Plan) -> Kernel:
+    """The kernel of a plan, built if it is not there yet.
+
+    Raises RflError(usage) when an option that was asked for is dropped, before
+    anything is compiled, and RflError(build-error) with the compiler's words.
+    """
+    begun = time.monotonic()
+    key = plan.key
+    if plan.source.mutable:
+        out = session.store.work("kernel", key)
+        with session.store.lock(f"kernel-{key}"):
+            _refuse_in_place(plan.source.path)
+            _make_all(session, plan, out)
+        seconds = time.monotonic() - begun
+        return Kernel(
+            plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
+        )
+    cached = session.store.has("kernel", key)
+    if not cached:
+        session.store.require_space(_GIGABYTES.get(plan.config.target, 1.5), "the kernel's build")
+    out = session.store.build(
+        "kernel", key, lambda into: _make_all(session, plan, into), resumable=True
+    )
+    seconds = 0.0 if cached else time.monotonic() - begun
+    return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
+
+
+def _state(out: Path) -> str:
+    """The key of a kernel that may change: from what its modules are built against."""
+    names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
+    stats = [(out / name).stat() for name in names if (out / name).exists()]
+    return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
+
+
+def _refuse_in_place(tree: Path) -> None:
+    """An O= build needs a clean tree; make says so in nine lines, we in one sentence."""
+    for name in (".config", "include/config"):
+        if (tree / name).exists():
+            raise usage_error(
+                f"{tree} was built in place ({name} is there), and a build elsewhere needs a "
+                "clean tree: give a clean one (`git worktree add`), or save .config and type "
+                f"`make -C {tree} mrproper`"
+            )
+
+
+def _make_all(session: Session, plan: Plan, out: Path) -> None:
+    """Configure and build in `out`."""
+    log = _log(session, plan)
+    configured = out / ".rflbuild-config"
+    text = f"{plan.config.target}\n{plan.config.text()}"
+    if not configured.exists() or configured.read_text() != text:
+        _configure(session, plan, out, log)
+        write_atomically(configured, text)
+    begun, cpu = time.monotonic(), os.times()
+    count = 0
+    noted = session.store.noted(f"objects-{plan.config.label}-{plan.arch.name}") or {}
+    total = int(str(noted.get("objects", plan.config.objects)))
+
+    def on_line(line: str) -> None:
+        nonlocal count
+        if buildlog.is_step(line):
+            count += 1
+            meter.step()
+
+    with session.terminal.progress(f"kernel {plan.source.release}", total) as meter:
+        targets = [Path(plan.arch.image).name, "modules"]
+        done = session.processes.run(
+            plan.make(out, f"-j{session.jobs}", *_ccache(session, plan), *targets),
+            timeout=_TIMEOUT,
+            cwd=out,
+            env=build_environment(session, plan.toolchain),
+            log=log,
+            on_line=on_line,
+        )
+    if done.status:
+        raise buildlog.failure("the kernel", done.output, str(log))
+    if plan.source.mutable:
+        return
+    after = os.times()
+    spent = (after.children_user + after.children_system) - (
+        cpu.children_user + cpu.children_system
+    )
+    figures: dict[str, object] = {
+        "release": plan.source.release,
+        "config": plan.config.label,
+        "arch": plan.arch.name,
+        "objects": count,
+        "seconds": round(time.monotonic() - begun, 1),
+        "cpu_minutes": round(spent / 60, 1),
+    }
+    (out / _MANIFEST).write_text(json.dumps(figures, indent=1))
+    session.store.note(f"objects-{plan.config.label}-{plan.arch.name}", figures)
+    # The folder moves to its place in the store after this.
+    final = session.store.path("kernel", plan.key)
+    makefile = out / "Makefile"
+    makefile.write_text(makefile.read_text().replace(str(out), str(final)))
+
+
+def figures(kernel_out: Path) -> dict[str, object]:
+    """What a kernel in the store took to build: objects, seconds, cpu_minutes."""
+    try:
+        value = json.loads((kernel_out / _MANIFEST).read_text())
+    except FileNotFoundError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _log(session: Session, plan: Plan) -> Path:
+    """A new log for a build; it lies outside the build folder, so that it outlives it."""
+    folder = session.store.work("logs", "kernel")
+    log = folder / f"{plan.source.release}-{plan.arch.name}-{plan.config.label}-{plan.key}.log"
+    log.unlink(missing_ok=True)
+    return log
+
+
+def _ccache(session: Session, plan: Plan) -> list[str]:
+    """Let ccache compile C where the toolchain has it."""
+    cwd = session.store.root
+    if "ccache" not in plan.toolchain.tools(session, ["ccache"], cwd):
+        return []
+    (cwd / "work" / "ccache").mkdir(parents=True, exist_ok=True)
+    suffix = next(v for v in plan.toolchain.make_variables if v.startswith("LLVM="))[5:]
+    clang = "clang" + (suffix if suffix.startswith("-") else "")
+    return [f"CC=ccache {clang}"]
+
+
+def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
+    """Make .config and hold it against what was asked for."""
+    config = out / ".config"
+    for target in (plan.config.target, "olddefconfig"):
+        if target == "olddefconfig":
+            with config.open("a") as file:
+                file.write(plan.config.text())
+        done = session.processes.run(
+            plan.make(out, target),
+            timeout=_CONFIGURE_TIMEOUT,
+            cwd=out,
+            env=build_environment(session, plan.toolchain),
+            log=log,
+        )
+        if done.status:
+            raise buildlog.failure(f"the configuration ({target})", done.output, str(log))
+    values = kconfig.read(config)
+    lost = kconfig.dropped(plan.config, values)
+    if not lost:
+        return
+    why = kconfig.explain(plan.source, plan.arch, lost, values)
+    sentence = (
+        f"Linux {plan.source.release} drops {len(lost)} of the options asked for "
+        f"({', '.join(o.name for o in lost[:3])}{', …' if len(lost) > 3 else ''})"
+    )
+    if plan.allow_dropped:
+        session.terminal.note(f"{sentence}:\n{why}")
+        return
+    raise RflError(
+        Verdict.USAGE,
+        f"{sentence}: mend the fragment, or give --allow-dropped",
+        why,
+    )

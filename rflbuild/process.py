@@ -1,0 +1,249 @@
+"""Child processes: run with a time-out, logged, and never left behind.
+
+Each child leads a process group of its own, so that Ctrl-C reaches us alone and
+we end the children in order (make deletes half-written targets on SIGTERM).
+For the case in which we cannot (SIGKILL, a crash), a watchdog process waits for
+our end of a pipe to close and then kills every process that carries our mark in
+its environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rflbuild.verdict import RflError, Verdict, environment_error
+
+MARK = "RFLBUILD_WATCH"
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL; make needs a moment to tidy
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a child left: its exit status (negative: a signal) and its output."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+    seconds: float
+
+
+class Processes:
+    """All children of one invocation; leaving the context ends what still runs."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
+        self.environ = {**environ, MARK: self._mark}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._watchdog_pipe = -1
+
+    def __enter__(self) -> Self:
+        self._watchdog_pipe = _start_watchdog(self._mark)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_all()
+        os.close(self._watchdog_pipe)
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        output: int | IO[bytes] = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
+        foreground: bool = False,
+    ) -> subprocess.Popen[bytes]:
+        """Start a child with stdout and stderr on `output`.
+
+        A `foreground` child keeps our terminal and process group, for sudo and
+        for a guest's interactive shell. Raises RflError(environment) when the
+        program is not there.
+        """
+        with self._lock:
+            if self._stopping:
+                raise environment_error(f"{argv[0]} was not started: the run is being stopped")
+            try:
+                child = subprocess.Popen(
+                    list(argv),
+                    cwd=cwd,
+                    env={**self.environ, **(env or {})},
+                    stdin=stdin,
+                    stdout=output,
+                    stderr=None if foreground else subprocess.STDOUT,
+                    pass_fds=pass_fds,
+                    process_group=None if foreground else 0,
+                )
+            except (FileNotFoundError, PermissionError) as error:
+                raise environment_error(f"cannot run {argv[0]}: {error.strerror}") from error
+            self._running.add(child)
+            return child
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Completed:
+        """Run a child to its end and return it, whatever its exit status.
+
+        `timeout` is in seconds; past it the child is ended and
+        RflError(timeout) raised. Output goes to `log` as it comes, and each
+        line to `on_line`.
+        """
+        begun = time.monotonic()
+        child = self.start(argv, cwd=cwd, env=env, output=subprocess.PIPE)
+        chunks: list[bytes] = []
+        try:
+            with contextlib.ExitStack() as stack:
+                sink = stack.enter_context(log.open("ab")) if log else None
+                for chunk in _read(child, begun + timeout):
+                    chunks.append(chunk)
+                    if sink:
+                        sink.write(chunk)
+                        sink.flush()
+                    if on_line:
+                        for line in chunk.decode(errors="replace").splitlines():
+                            on_line(line)
+            child.wait(max(begun + timeout - time.monotonic(), 1.0))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            where = f"; see {log}" if log else ""
+            raise RflError(
+                Verdict.TIMEOUT, f"{argv[0]} did not end within {timeout:.0f} s{where}"
+            ) from None
+        finally:
+            self.stop(child)
+        if self._stopping:
+            raise environment_error(f"{argv[0]} was ended: the run is being stopped")
+        output = b"".join(chunks).decode(errors="replace")
+        return Completed(tuple(argv), child.returncode, output, time.monotonic() - begun)
+
+    def stop(self, child: subprocess.Popen[bytes]) -> None:
+        """End a child and its process group: SIGTERM, a grace period, SIGKILL."""
+        with self._lock:
+            self._running.discard(child)
+        group = child.pid
+        if child.poll() is None and not _is_leader(child):  # a foreground child
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(GRACE)
+        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
+            if _group_ended(child, group, number, patience):
+                break
+        if child.stdout:
+            child.stdout.close()
+
+    def stop_all(self) -> None:
+        """End every child; whatever waits for one gets an RflError."""
+        with self._lock:
+            self._stopping = True
+            running = list(self._running)
+        for child in running:
+            self.stop(child)
+
+
+def _is_leader(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        return os.getpgid(child.pid) == child.pid
+    except ProcessLookupError:
+        return True
+
+
+def _group_ended(
+    child: subprocess.Popen[bytes], group: int, number: signal.Signals, patience: float
+) -> bool:
+    """Signal a group and wait until it is empty; True when nothing is left of it."""
+    deadline = time.monotonic() + patience
+    pause = 0.001
+    sent = False
+    while True:
+        child.poll()  # a zombie keeps its group alive
+        try:
+            os.killpg(group, 0 if sent else number)
+        except (ProcessLookupError, PermissionError):
+            return child.poll() is not None
+        sent = True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+def _read(child: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
+    """Yield whole lines of a child's output until it ends; TimeoutError past the deadline."""
+    assert child.stdout is not None  # noqa: S101 - `run` always opens the pipe
+    descriptor = child.stdout.fileno()
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while True:
+            if not selector.select(max(deadline - time.monotonic(), 0)):
+                raise TimeoutError
+            chunk = os.read(descriptor, 65536)
+            if not chunk:
+                break
+            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                yield whole + newline
+    if rest:
+        yield rest
+
+
+def _start_watchdog(mark: str) -> int:
+    """Fork the watchdog; returns our end of its pipe, to hold until we end."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(reader)
+        return writer
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(reader, 3)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        os.closerange(4, 1024)
+        os.read(3, 1)  # returns when the last writer, this invocation, is gone
+        _kill_marked(f"{MARK}={mark}".encode())
+    finally:
+        os._exit(0)
+
+
+def _kill_marked(mark: bytes) -> None:
+    """Kill every process with the mark in its environment, until none is left."""
+    for _ in range(20):
+        found = False
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found = True
+                    os.kill(int(entry.name), signal.SIGKILL)
+        if not found:
+            return
+        time.sleep(0.05)

@@ -1,0 +1,163 @@
+"""The store: everything that was built, each thing under its key, made once.
+
+A thing is made in a temporary folder and moved into place in one rename, under
+a file lock, and never changed afterwards. So two runs at once build it once,
+and a run killed at any moment leaves either nothing or the whole.
+
+    <store>/<kind>/<key>/        what was built
+    <store>/tmp/<kind>-<key>/    what is being built
+    <store>/locks/<name>         file locks; they stay, being empty
+    <store>/work/<kind>/<name>/  folders that change: incremental builds, apt's lists
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rflbuild.verdict import RflError, environment_error
+
+RESUMABLE = ".resumable"
+
+
+def key_of(*parts: object) -> str:
+    """A key of 16 hexadecimal digits for JSON-able parts, equal for equal parts."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of immutable things by key; see the module's text for its layout."""
+
+    root: Path
+    on_wait: Callable[[str], None] = field(default=lambda _: None, compare=False)
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where a thing is, or will be."""
+        return self.root / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether a thing has been built."""
+        return self.path(kind, key).is_dir()
+
+    def work(self, kind: str, name: str) -> Path:
+        """A folder that may change, made if missing; lock `kind-name` to use it."""
+        path = self.root / "work" / kind / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def build(
+        self, kind: str, key: str, make: Callable[[Path], None], *, resumable: bool = False
+    ) -> Path:
+        """The thing's folder, made by `make(folder)` if it is not there yet.
+
+        With `resumable`, a folder in which `make` ended in an orderly way, by an
+        error or by Ctrl-C, is handed to the next `make` to go on with; after
+        a kill it is not, since a file may be half-written.
+        """
+        path = self.path(kind, key)
+        if path.is_dir():
+            return path
+        with self.lock(f"{kind}-{key}"):
+            if path.is_dir():
+                return path
+            temporary = self.root / "tmp" / f"{kind}-{key}"
+            mark = temporary / RESUMABLE
+            if not mark.exists():
+                remove_tree(temporary)
+            temporary.mkdir(parents=True, exist_ok=True)
+            mark.unlink(missing_ok=True)
+            try:
+                make(temporary)
+            except BaseException:
+                if resumable:
+                    with contextlib.suppress(OSError):
+                        mark.touch()
+                else:
+                    remove_tree(temporary)
+                raise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.rename(path)
+        return path
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a file lock; the kernel releases it however the holder ends."""
+        path = self.root / "locks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self.on_wait(f"another rflbuild is busy with {name}; waiting for it")
+                while True:  # polled, so that Ctrl-C and a run's time-out get a turn
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        break
+                    time.sleep(0.05)
+            yield
+
+    def note(self, name: str, value: dict[str, object]) -> None:
+        """Remember a small JSON value, such as how long a build took."""
+        path = self.root / "notes" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(value, indent=1))
+
+    def noted(self, name: str) -> dict[str, object] | None:
+        """The value remembered under a name, if there is one."""
+        try:
+            value = json.loads((self.root / "notes" / f"{name}.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def require_space(self, gigabytes: float, what: str) -> None:
+        """Raise RflError(environment) unless the store's disk has that much free."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.root).free / 1e9
+        if free < gigabytes:
+            raise environment_error(
+                f"{what} needs {gigabytes:.1f} GB, but {self.root} has {free:.1f} GB free: "
+                "make room, or set RFLBUILD_CACHE to a folder on a larger disk"
+            )
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder, read-only sub-folders included; nothing if it is not there."""
+
+    def retry(function: Callable[[str], object], name: str, _: object) -> None:
+        Path(name).parent.chmod(0o700)
+        function(name)
+
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path, onerror=retry)
+
+
+def explain_os_error(error: OSError, store: Path) -> RflError:
+    """A full disk or a forbidden folder as the sentence that the user gets."""
+    where = error.filename or store
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return environment_error(
+            f"the disk of {where} is full: make room, or set RFLBUILD_CACHE to a folder elsewhere"
+        )
+    return environment_error(f"cannot use {where}: {error.strerror or error}")
