@@ -60,7 +60,7 @@ def install_host_packages(session: Session) -> None:
             f"this host lacks {', '.join(names)} and has no apt; install them, "
             "or use --toolchain system with --kernel DIRECTORY"
         )
-    with session.store.lock("host-packages"):
+    with session.store.lock("host-packages", quiet=True):
         names = missing_host_packages()
         if not names:
             return
@@ -185,40 +185,34 @@ def mirror_of(session: Session, suite: str) -> str:
     if session.mirror:
         return session.mirror
     name = f"mirror-{key_of(suite)}"
-    noted = session.store.noted(name)
-    if noted:
-        return str(noted["mirror"])
     install_host_packages(session)
-    folder = session.store.work("mirror", str(os.getpid()))
+    with session.store.lock(name, quiet=True):
+        noted = session.store.noted(name)
+        if noted:
+            return str(noted["mirror"])
+        mirror = _ask_mmdebstrap(session, suite)
+        session.store.note(name, {"mirror": mirror})
+    return mirror
+
+
+def _ask_mmdebstrap(session: Session, suite: str) -> str:
+    """The mirror in the sources.list of a root without packages, which takes 2 s to make."""
+    folder = session.store.work("mirror", suite)
     tar = folder / "probe.tar"
-    try:
-        done = session.processes.run(
-            [
-                "mmdebstrap",
-                "--variant=custom",
-                "--format=tar",
-                f"--mode={'chrootless' if os.geteuid() else 'root'}",
-                suite,
-                str(tar),
-            ],
-            timeout=_UPDATE_TIMEOUT,
-            env={"TMPDIR": str(folder)},
-        )
-        text = ""
-        if not done.status:
-            text = session.processes.run(
-                ["tar", "--extract", "--to-stdout", f"--file={tar}", "./etc/apt/sources.list"],
-                timeout=60.0,
-            ).output
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    mode = "chrootless" if os.geteuid() else "root"
+    make = ["mmdebstrap", "--variant=custom", "--format=tar", f"--mode={mode}", suite, str(tar)]
+    done = session.processes.run(make, timeout=_UPDATE_TIMEOUT, env={"TMPDIR": str(folder)})
+    text = ""
+    if not done.status:
+        show = ["tar", "--extract", "--to-stdout", f"--file={tar}", "./etc/apt/sources.list"]
+        text = session.processes.run(show, timeout=60.0).output
+    shutil.rmtree(folder, ignore_errors=True)
     match = re.search(r"^deb (?:\[[^]]*\] )?(\S+)", text, re.MULTILINE)
     if not match:
         raise environment_error(
             f"mmdebstrap finds no mirror for {suite}: {_last_words(done.output)}; "
             "is there a network? RFLBUILD_MIRROR may name a mirror"
         )
-    session.store.note(name, {"mirror": match[1]})
     return match[1]
 
 

@@ -20,7 +20,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
 
 
-class Invalid(Exception):
+class InvalidError(Exception):
     """A model's own check failed; `path` leads to the value, as in ("steps", 2, "run")."""
 
     def __init__(self, what: str, path: tuple[str | int, ...] = ()) -> None:
@@ -32,7 +32,7 @@ class Invalid(Exception):
 def read(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into `model`, a msgspec.Struct.
 
-    A model may have a method `check()` that raises Invalid. Raises
+    A model may have a method `check()` that raises InvalidError. Raises
     RflError(usage), with file and line, for anything that does not fit.
     """
     try:
@@ -57,7 +57,7 @@ def read(path: Path, model: type[Model]) -> Model:
         check = getattr(result, "check", None)
         if check:
             check()
-    except Invalid as error:
+    except InvalidError as error:
         raise usage_error(f"{path}:{_line(node, error.path)}: {error.what}") from error
     except msgspec.ValidationError as error:
         raise _explain(path, node, model, str(error)) from error
@@ -99,7 +99,7 @@ def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int:
     for step in path:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                if key.value == step:
+                if key.value in (step, str(step).replace("_", "-")):
                     node, line = value, key.start_mark.line + 1
                     break
             else:

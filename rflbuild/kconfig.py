@@ -173,7 +173,7 @@ def _same(wanted: str, got: str) -> bool:
 
 def explain(source: Source, arch: Arch, options: Sequence[Option], config: dict[str, str]) -> str:
     """For each dropped option a line: where it was asked for, what became of it, and why."""
-    from rflbuild.kconfig_tree import KconfigTree  # noqa: PLC0415 - only when something is dropped
+    from rflbuild.kconfig_tree import KconfigTree
 
     tree = KconfigTree.read(source.path, arch.srcarch)
     rows = []

@@ -80,11 +80,11 @@ class Plan:
     @property
     def key(self) -> str:
         """The key under which the kernel is, or will be, in the store."""
-        parts = (self.source.key, self.toolchain.key, self.arch.name, self.arch.make_arch)
-        return key_of("kernel", _RECIPE, parts, self.arch.image, self.config.key)
+        parts = (self.source.key, self.toolchain.key, self.arch.make_arch, self.arch.image)
+        return key_of("kernel", _RECIPE, parts, self.config.key, self.allow_dropped)
 
     def make(self, out: Path, *words: str) -> list[str]:
-        """make's command line for this kernel with its output in `out`."""
+        """The command line of make for this kernel with its output in `out`."""
         return make(self.toolchain, self.arch, self.source, out, *words)
 
 
@@ -96,7 +96,7 @@ def make(
     *words: str,
     write: Sequence[Path] = (),
 ) -> list[str]:
-    """make's command line in a kernel's source with O=out; `write` are further folders."""
+    """The command line of make in a kernel's source with O=out; `write` are further folders."""
     argv = [
         "make",
         f"--directory={source.path}",
@@ -108,12 +108,11 @@ def make(
     return toolchain.command(argv, cwd=out, read=[source.path], write=[out, *write])
 
 
-def build_environment(session: Session, toolchain: Toolchain) -> Mapping[str, str]:
+def build_environment(session: Session) -> Mapping[str, str]:
     """What make and the compilers find in their environment."""
     ccache = session.store.root / "work" / "ccache"
     return {
         **_MAKE_ENVIRONMENT,
-        "HOME": "/nonexistent" if toolchain.root else os.path.expanduser("~"),  # noqa: PTH111
         "CCACHE_DIR": str(ccache),
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_MAXSIZE": "5G",
@@ -190,7 +189,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
             plan.make(out, f"-j{session.jobs}", *_ccache(session, plan), *targets),
             timeout=_TIMEOUT,
             cwd=out,
-            env=build_environment(session, plan.toolchain),
+            env=build_environment(session),
             log=log,
             on_line=on_line,
         )
@@ -257,7 +256,7 @@ def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
             plan.make(out, target),
             timeout=_CONFIGURE_TIMEOUT,
             cwd=out,
-            env=build_environment(session, plan.toolchain),
+            env=build_environment(session),
             log=log,
         )
         if done.status:

@@ -68,8 +68,8 @@ class Processes:
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        stdin: int | IO[bytes] = subprocess.DEVNULL,
-        output: int | IO[bytes] = subprocess.DEVNULL,
+        stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+        output: int | IO[bytes] | None = subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
         foreground: bool = False,
     ) -> subprocess.Popen[bytes]:

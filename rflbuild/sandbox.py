@@ -30,6 +30,7 @@ def enter(
     lets users make namespaces, as an ordinary user.
     """
     command = ["bwrap", "--tmpfs", "/", "--proc", "/proc", "--dev-bind", "/dev", "/dev"]
+    command += ["--setenv", "PATH", "/usr/sbin:/usr/bin"]
     command += ["--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
     for entry in sorted(root.iterdir()):
         if entry.is_symlink():  # /bin, /lib and so on, merged into /usr

@@ -21,7 +21,7 @@ import msgspec
 
 from rflbuild import document
 from rflbuild.debian import Archive, Package
-from rflbuild.document import Invalid
+from rflbuild.document import InvalidError
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.verdict import environment_error, usage_error
@@ -48,12 +48,12 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     directory: str | None = None
 
     def check(self) -> None:
-        """Raise Invalid unless the entry names one place."""
+        """Raise InvalidError unless the entry names one place."""
         named = [n for n in ("debian", "tarball", "git", "directory") if getattr(self, n)]
         if len(named) != 1:
-            raise Invalid("a kernel has one of `debian`, `tarball`, `git` and `directory`")
+            raise InvalidError("a kernel has one of `debian`, `tarball`, `git` and `directory`")
         if bool(self.git) != bool(self.ref):
-            raise Invalid("`git` goes with `ref`, a branch, a tag or a commit")
+            raise InvalidError("`git` goes with `ref`, a branch, a tag or a commit")
 
 
 class Kernels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,14 +64,16 @@ class Kernels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kernels: dict[str, Origin]
 
     def check(self) -> None:
-        """Raise Invalid for an entry that does not hold, with the way to it."""
+        """Raise InvalidError for an entry that does not hold, with the way to it."""
         for name, origin in self.kernels.items():
             try:
                 origin.check()
-            except Invalid as error:
-                raise Invalid(error.what, ("kernels", name)) from error
+            except InvalidError as error:
+                raise InvalidError(error.what, ("kernels", name)) from error
         if self.default not in self.kernels:
-            raise Invalid(f"`default` names {self.default}, which `kernels` lacks", ("default",))
+            raise InvalidError(
+                f"`default` names {self.default}, which `kernels` lacks", ("default",)
+            )
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _from_debian(session: Session, name: str) -> tuple[str, Path]:
     if note and store.has("source", str(note["key"])):
         return str(note["key"]), _tree(store.path("source", str(note["key"])))
     suites = kernels(session).suites
-    from rflbuild import debian  # noqa: PLC0415 - not needed once the source is there
+    from rflbuild import debian
 
     debian.install_host_packages(session)
     archive = Archive(session, suites)
@@ -343,7 +345,8 @@ def _remote_commit(session: Session, repository: Path, url: str, ref: str) -> st
     )
     rows = [row.split("\t") for row in done.output.splitlines() if "\t" in row]
     peeled = [commit for commit, name in rows if name.endswith("^{}")]
-    return (peeled or [commit for commit, _ in rows] or [None])[0]
+    commits = peeled or [commit for commit, _ in rows]
+    return commits[0] if commits else None
 
 
 def _git(session: Session, repository: Path, *words: str) -> str:

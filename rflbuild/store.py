@@ -101,15 +101,19 @@ class Store:
         return path
 
     @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold a file lock; the kernel releases it however the holder ends."""
+    def lock(self, name: str, *, quiet: bool = False) -> Iterator[None]:
+        """Hold a file lock; the kernel releases it however the holder ends.
+
+        A wait is told of unless it is `quiet`, for what our own threads share.
+        """
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self.on_wait(f"another rflbuild is busy with {name}; waiting for it")
+                if not quiet:
+                    self.on_wait(f"another rflbuild is busy with {name}; waiting for it")
                 while True:  # polled, so that Ctrl-C and a run's time-out get a turn
                     with contextlib.suppress(BlockingIOError):
                         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

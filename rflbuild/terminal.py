@@ -60,8 +60,8 @@ class Terminal:
         if not self.is_tty:
             yield meter
             return
-        from rich.console import Console  # noqa: PLC0415 - 0.1 s, only for long jobs
-        from rich.progress import (  # noqa: PLC0415
+        from rich.console import Console
+        from rich.progress import (
             BarColumn,
             Progress,
             TextColumn,
@@ -139,8 +139,8 @@ def table(
     stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
     """Print a table; the first column is kept whole."""
-    from rich.console import Console  # noqa: PLC0415 - 0.1 s, only for tables
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     view = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(columns):

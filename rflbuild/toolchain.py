@@ -177,7 +177,7 @@ def _bootstrap(session: Session, suite: str, packages: Sequence[str], into: Path
         *([session.mirror] if session.mirror else []),
     ]
     # The unshared root user must be able to enter the folder it works in.
-    environment = {} if ordinary else {"TMPDIR": str(into.parent)}
+    environment = {} if ordinary else {"TMPDIR": str(session.store.work("tmp", "mmdebstrap"))}
     try:
         with session.terminal.progress("toolchain root", None) as meter:
             done = session.processes.run(

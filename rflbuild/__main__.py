@@ -1,0 +1,45 @@
+"""`python -m rflbuild`: Invoke with this checkout's tasks, from any folder.
+
+Unlike plain `invoke` it ends with 2, the exit code of `usage`, when a task or an
+option is unknown; with 1, a typing error would look like a failed test.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke.exceptions import Exit, ParseError
+from invoke.program import Program
+
+from rflbuild.verdict import Verdict
+
+
+class _Program(Program):
+    def parse_core(self, argv: list[str] | None) -> None:
+        try:
+            super().parse_core(argv)
+        except ParseError as error:
+            raise _usage(error) from error
+
+    def parse_tasks(self) -> None:
+        try:
+            super().parse_tasks()
+        except (ParseError, ValueError) as error:
+            raise _usage(error) from error
+
+
+def _usage(error: Exception) -> Exit:
+    hint = "`./rfl --list` shows the tasks, `./rfl --help TASK` a task's options"
+    return Exit(f"usage: {error}; {hint}", code=Verdict.USAGE.exit_code)
+
+
+def main() -> None:
+    """Run Invoke on our command line."""
+    here = Path(__file__).resolve().parent.parent
+    program = _Program(name="rflbuild", binary="rfl", binary_names=["rfl"])
+    program.run([sys.argv[0], "--search-root", str(here), *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

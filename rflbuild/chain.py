@@ -1,0 +1,164 @@
+"""The chain up to the kernel and the guest's root, with what can run side by side doing so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rflbuild import arch as arches
+from rflbuild import initramfs, kconfig, kernel, source, toolchain
+from rflbuild.arch import Arch
+from rflbuild.kernel import Kernel, Plan
+from rflbuild.session import Session
+from rflbuild.source import Source
+from rflbuild.toolchain import Toolchain
+from rflbuild.verdict import usage_error
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    kernel: str | None = None
+    arch: str = "arm64"
+    toolchain: str = "auto"
+    base: str = "virt"
+    fragments: tuple[str, ...] = ()
+    allow_dropped: bool = False
+
+    def words(self) -> list[str]:
+        """The options that make this request again; what is the default is left out."""
+        default = Request()
+        words = []
+        for name in ("kernel", "arch", "toolchain", "base"):
+            if getattr(self, name) != getattr(default, name):
+                words += [f"--{name}", str(getattr(self, name))]
+        for fragment in self.fragments:
+            words += ["--fragment", fragment]
+        return [*words, *(["--allow-dropped"] if self.allow_dropped else [])]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link of the chain that is ready: what it is, and the seconds it took (0: cached)."""
+
+    name: str
+    what: str
+    key: str
+    seconds: float
+
+
+@dataclass
+class Links:
+    """The links so far, each shown as it comes."""
+
+    session: Session
+    done: list[Link] = field(default_factory=list)
+
+    def add(self, name: str, what: str, key: str, seconds: float, *, cached: bool) -> None:
+        """A link is ready."""
+        self.done.append(Link(name, what, key, 0.0 if cached else round(seconds, 3)))
+        how = "cached" if cached else "ready"
+        if not cached:
+            self.session.store.note(f"cost-{name}", {"seconds": round(seconds, 1)})
+        self.session.terminal.link(name, what, how, None if cached else seconds)
+
+
+def load_arch(session: Session, request: Request) -> Arch:
+    """The architecture of a request."""
+    return arches.load(session.workspace.configs, request.arch)
+
+
+def version(session: Session, wanted: str | None) -> tuple[tuple[int, ...], str]:
+    """The version of a kernel as numbers and as text, without fetching it where that can be."""
+    name, origin = source.locate(session, wanted)
+    if origin.debian and source.pinned(session, wanted) is None:
+        stated = origin.debian.removeprefix("linux-source-")
+        return tuple(int(part) for part in stated.split(".")), stated
+    tree = source.prepare(session, name)
+    return tree.version, tree.release
+
+
+def check(session: Session, request: Request) -> Arch:
+    """Raise RflError(usage) for what is wrong in a request, before anything is fetched."""
+    if request.toolchain not in toolchain.KINDS:
+        raise usage_error(
+            f"unknown toolchain `{request.toolchain}`; there are: {', '.join(toolchain.KINDS)}"
+        )
+    arch = load_arch(session, request)
+    name, origin = source.locate(session, request.kernel)
+    placeholder = Source(name, Path(origin.directory or "."), (999, 0), "", "")
+    kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, placeholder)
+    return arch
+
+
+def together(session: Session, jobs: list[Callable[[], object]]) -> None:
+    """Run jobs side by side; the first error ends the others and is raised."""
+    from concurrent.futures import (
+        ThreadPoolExecutor,
+        as_completed,
+    )
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        try:
+            for future in as_completed([pool.submit(job) for job in jobs]):
+                future.result()
+        except BaseException:
+            session.processes.stop_all()
+            raise
+
+
+def plan(session: Session, request: Request, links: Links) -> Plan:
+    """The kernel that a request means, its source and toolchain made ready."""
+    arch = check(session, request)
+    warm = source.pinned(session, request.kernel) is not None and session.store.has(
+        "root", toolchain.debian_key(session)
+    )
+    surely_debian = request.toolchain == "debian" or (
+        request.toolchain == "auto" and bool(toolchain.system_lacks(session, arch))
+    )
+    if not warm:
+        jobs: list[Callable[[], object]] = [
+            lambda: _timed(links, "source", lambda: source.prepare(session, request.kernel)),
+            lambda: initramfs.busybox(session, arch),
+        ]
+        if surely_debian:
+            jobs.append(lambda: _timed(links, "toolchain", lambda: toolchain.debian_root(session)))
+        together(session, jobs)
+    tree = source.prepare(session, request.kernel)
+    tools = _toolchain(session, request, arch, tree)
+    if warm:
+        links.add("source", f"Linux {tree.release}", tree.key, 0, cached=True)
+    if warm or not surely_debian:
+        links.add("toolchain", tools.name, tools.key, 0, cached=True)
+    config = kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, tree)
+    return Plan(arch, tree, tools, config, request.allow_dropped)
+
+
+def _timed(links: Links, name: str, job: Callable[[], Source | Toolchain]) -> None:
+    begun = time.monotonic()
+    made = job()
+    what = f"Linux {made.release}" if isinstance(made, Source) else made.name
+    links.add(name, what, made.key, time.monotonic() - begun, cached=False)
+
+
+def _toolchain(session: Session, request: Request, arch: Arch, tree: Source) -> Toolchain:
+    def passes(candidate: Toolchain) -> bool:
+        from rflbuild import doctor
+
+        return doctor.passes(session, candidate, arch, tree)
+
+    return toolchain.by_name(session, request.toolchain, arch, passes)
+
+
+def build_kernel(session: Session, planned: Plan, links: Links) -> Kernel:
+    """The kernel of a plan, built if need be."""
+    built = kernel.build(session, planned)
+    what = f"{planned.source.release} {planned.arch.name} {planned.config.label}"
+    links.add("kernel", what, built.key, built.seconds, cached=built.cached)
+    return built

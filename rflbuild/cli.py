@@ -1,0 +1,137 @@
+"""What stands between tasks.py and the rooms: a session, and an exit code for each end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rflbuild import commands
+from rflbuild.chain import Request
+from rflbuild.process import Processes
+from rflbuild.session import Session, Workspace
+from rflbuild.store import Store, explain_os_error
+from rflbuild.terminal import Terminal
+from rflbuild.verdict import RflError
+
+# What children get of our environment. Anything else, such as a KCFLAGS or an
+# ARCH that is set, would change what make yields without changing its key.
+_PASSED_ON = (
+    "PATH HOME USER LOGNAME SHELL TERM COLUMNS LINES TMPDIR LANG LC_ALL TZ "
+    "SSL_CERT_FILE SSL_CERT_DIR RUSTUP_HOME CARGO_HOME RUSTUP_TOOLCHAIN LIBCLANG_PATH"
+).split()
+_PASSED_ON_SUFFIXES = ("_proxy", "_PROXY")
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came; raised where the program is, so that contexts end in order."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def request(
+    kernel: str = "",
+    arch: str = "arm64",
+    toolchain: str = "auto",
+    base: str = "virt",
+    fragment: list[str] | None = None,
+    allow_dropped: bool = False,
+) -> Request:
+    """The request that a task's arguments make; an empty kernel is the default one."""
+    return Request(kernel or None, arch, toolchain, base, tuple(fragment or ()), allow_dropped)
+
+
+def run(
+    command: str,
+    *arguments: Any,
+    json: bool = False,
+    debug: bool = False,
+    jobs: int = 0,
+    **more: Any,
+) -> None:
+    """Run a function of `commands` in a session and end the program with its exit code.
+
+    An RflError becomes one sentence on stderr and its verdict's exit code; a
+    signal becomes 128 plus its number, as shells have it.
+    """
+    action = getattr(commands, command)
+    if json:
+        more["json"] = json
+    sys.exit(_run(lambda session: action(session, *arguments, **more), json, debug, jobs))
+
+
+def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _on_signal)
+    terminal = Terminal(sys.stderr if json else sys.stdout)
+    store = Store(cache_folder(os.environ), on_wait=terminal.note)
+    try:
+        with _session(terminal, store, jobs) as session:
+            return action(session)
+    except RflError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(error)
+    except KeyboardInterrupt:
+        return _interrupted(signal.SIGINT)
+    except Terminated as end:
+        return _interrupted(end.number)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader is gone
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        return _say(explain_os_error(error, store.root))
+
+
+@contextlib.contextmanager
+def _session(terminal: Terminal, store: Store, jobs: int) -> Iterator[Session]:
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.endswith(_PASSED_ON_SUFFIXES)
+    }
+    with Processes(environ) as processes:
+        store.root.mkdir(parents=True, exist_ok=True)
+        yield Session(
+            workspace=Workspace(Path(__file__).resolve().parent.parent),
+            store=store,
+            processes=processes,
+            terminal=terminal,
+            jobs=jobs or len(os.sched_getaffinity(0)),
+            mirror=os.environ.get("RFLBUILD_MIRROR") or None,
+        )
+
+
+def cache_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
+    """Where the store is: $RFLBUILD_CACHE, else rflbuild in the user's cache folder."""
+    if environ.get("RFLBUILD_CACHE"):
+        return Path(environ["RFLBUILD_CACHE"]).absolute()
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
+    return Path(base, "rflbuild").absolute()
+
+
+def _say(error: RflError) -> int:
+    if error.detail:
+        print(error.detail, file=sys.stderr)  # noqa: T201
+    print(f"{error.verdict}: {error.sentence}", file=sys.stderr)  # noqa: T201
+    return error.verdict.exit_code
+
+
+def _interrupted(number: int) -> int:
+    name = signal.Signals(number).name
+    print(f"interrupted by {name}; what was half-built is resumed or removed", file=sys.stderr)  # noqa: T201
+    return 128 + number
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    raise Terminated(number)

@@ -1,0 +1,370 @@
+"""A running guest: its kernel's log on one channel, a shell on another, QMP for QEMU.
+
+The log and the shell never interleave. Each command is framed by a numbered
+marker in both channels, so that its output, its exit status and the kernel
+messages that came with it are its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import mmap
+import os
+import re
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+import pexpect
+from pexpect.socket_pexpect import SocketSpawn
+
+from rflbuild.arch import Arch
+from rflbuild.initramfs import PAYLOAD_OFFSET
+from rflbuild.klog import LogReader, Message, Splat
+from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.session import Session
+from rflbuild.testspec import Machine
+from rflbuild.toolchain import Toolchain
+from rflbuild.verdict import RflError, Verdict, environment_error
+
+PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
+_OWN = "rfl: "  # begins the messages by which we frame commands
+_DRAIN = 2.0  # seconds for the last messages to come through after an end
+_QMP_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command in the guest came to; `mark` is where its messages begin."""
+
+    status: int
+    output: str
+    seconds: float
+    mark: int
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a guest is made of."""
+
+    arch: Arch
+    machine: Machine
+    toolchain: Toolchain
+    image: Path
+    initramfs: Path
+    accelerator: str
+    person: bool = False  # the shell is for a person at our terminal
+
+
+class Console:
+    """The serial port: every byte goes to a file as it comes, and to a LogReader."""
+
+    def __init__(self, port: socket.socket, log: IO[bytes]) -> None:
+        self._port = port
+        self._log = log
+        self._changed = threading.Condition()
+        self.reader = LogReader()
+        self.ended = False
+        self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
+        self._thread.start()
+
+    def _pump(self) -> None:
+        while True:
+            try:
+                chunk = self._port.recv(65536)
+            except OSError:
+                chunk = b""
+            with self._changed:
+                if chunk:
+                    self._log.write(chunk)
+                    self._log.flush()
+                    self.reader.feed(chunk)
+                else:
+                    self.ended = True
+                self._changed.notify_all()
+            if not chunk:
+                return
+
+    def wait_for(self, pattern: re.Pattern[str], mark: int, seconds: float) -> bool:
+        """Whether a message that matches comes, or has come since the mark, in time."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                messages = self.reader.messages
+                while mark < len(messages):
+                    if pattern.search(messages[mark].text):
+                        return True
+                    mark += 1
+                left = deadline - time.monotonic()
+                if left <= 0 or self.ended:
+                    return False
+                self._changed.wait(left)
+
+    def mark(self) -> int:
+        """Where messages that come from now on begin."""
+        with self._changed:
+            return len(self.reader.messages)
+
+    def since(self, mark: int) -> list[Message]:
+        """The kernel's messages since a mark, without our own framing."""
+        with self._changed:
+            return [m for m in self.reader.messages[mark:] if not m.text.startswith(_OWN)]
+
+    def splats(self) -> list[Splat]:
+        """Reports of trouble so far."""
+        with self._changed:
+            return list(self.reader.splats)
+
+    def drain(self, seconds: float) -> None:
+        """Wait until QEMU has closed the port, for so long at most."""
+        self._thread.join(seconds)
+
+    def send(self, text: bytes) -> None:
+        """Type on the serial port."""
+        self._port.sendall(text)
+
+
+class Guest:
+    """A QEMU process and the three sockets to it; leaving the context ends it."""
+
+    def __init__(self, session: Session, boot: Boot, folder: Path) -> None:
+        self._session = session
+        self._boot = boot
+        self._number = 0
+        self._qmp: Any = None
+        self._stack = contextlib.ExitStack()
+        self._folder = folder
+        self.command: list[str] = []
+        self.boot_seconds = 0.0
+        self._begun = time.monotonic()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        stack = self._stack
+        ours, theirs = [], []
+        for _ in range(3):
+            here, there = socket.socketpair()
+            ours.append(stack.enter_context(here))
+            theirs.append(stack.enter_context(there))
+        self._payload = os.memfd_create("payload")
+        stack.callback(os.close, self._payload)
+        os.ftruncate(self._payload, PAYLOAD_BYTES)
+        serial, shell, control = (t.fileno() for t in theirs)
+        wires = Wires(serial, shell, control, self._payload)
+        boot = self._boot
+        arguments = kernel_arguments(boot.arch, boot.machine, person=boot.person)
+        self.command = qemu(
+            boot.arch,
+            boot.machine,
+            boot.accelerator,
+            boot.image,
+            boot.initramfs,
+            arguments,
+            wires,
+            person=boot.person,
+        )
+        argv = boot.toolchain.command(
+            self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
+        )
+        self._qemu_log = self._folder / "qemu.log"
+        with self._qemu_log.open("wb") as log:
+            self._process = self._session.processes.start(
+                argv,
+                stdin=None if boot.person else subprocess.DEVNULL,
+                output=None if boot.person else log,
+                pass_fds=wires.all(),
+                foreground=boot.person,
+            )
+        stack.callback(self._session.processes.stop, self._process)
+        for there in theirs:
+            there.close()
+        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
+        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
+        self.console = Console(ours[0], console_log)
+        self._shell = SocketSpawn(ours[1], maxread=65536, searchwindowsize=256)
+        self._control = ours[2]
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Wait until the guest's shell answers.
+
+        Raises RflError: crash if the kernel panics, environment if QEMU ends,
+        timeout after `timeout` seconds.
+        """
+        self._expect(re.compile(rb"@rfl-ready@\s*"), timeout, "the guest did not boot")
+        self.boot_seconds = time.monotonic() - self._begun
+
+    def wait_for_person(self) -> int:
+        """Wait until the person at the shell has ended QEMU; returns its exit status."""
+        return self._process.wait()
+
+    def put(self, files: Mapping[str, Path]) -> None:
+        """Bring files into the guest's /modules, by name, over the disk that waits for them."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, path in files.items():
+                tar.add(path, arcname=name, recursive=False, filter=_plain)
+        content = archive.getbuffer()
+        if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
+            raise environment_error(
+                f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"
+            )
+        with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
+            memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
+
+    def unpack(self, timeout: float) -> None:
+        """Let the guest unpack what `put` brought."""
+        answer = self.run("unpack", timeout)
+        if answer.status:
+            raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
+
+    def run(self, command: str, timeout: float) -> Answer:
+        """Run a shell command in the guest, in a shell of its own.
+
+        Raises RflError: timeout after `timeout` seconds, with what blocks the
+        guest in the kernel's log; crash if the kernel panics; environment if
+        QEMU ends.
+        """
+        self._number += 1
+        number = self._number
+        self._shell_log.write(f"# {number}: {command}\n")
+        self._shell_log.flush()
+        mark = self.console.mark()
+        begun = time.monotonic()
+        words = base64.b64encode(command.encode()).decode()
+        with contextlib.suppress(OSError):  # an end of QEMU shows below
+            self._shell.send(f"{number} {words}\n".encode())
+        shown = " ".join(command.split())
+        match = self._expect(
+            re.compile(rb"@rfl-%d:(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
+        )
+        seconds = time.monotonic() - begun
+        self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
+        output = bytes(self._before).decode(errors="replace").replace("\r\n", "\n")
+        status = int(match[1])
+        self._shell_log.write(f"{output}# exit status {status}, {seconds:.3f} s\n")
+        self._shell_log.flush()
+        return Answer(status, output, seconds, mark)
+
+    def _expect(self, pattern: re.Pattern[bytes], timeout: float, what: str) -> re.Match[bytes]:
+        deadline = time.monotonic() + timeout
+        while True:
+            # A panicking guest ends by itself; a hung one shows only on the console.
+            left = min(deadline - time.monotonic(), 1.0)
+            try:
+                self._shell.expect(pattern, timeout=max(left, 0.01))
+            except pexpect.TIMEOUT:
+                if time.monotonic() < deadline and not self._panicked():
+                    continue
+                raise self._timed_out(what, timeout) from None
+            except (pexpect.EOF, OSError):
+                raise self._ended() from None
+            self._before: bytes = self._shell.before  # type: ignore[assignment]
+            return self._shell.match  # type: ignore[return-value]
+
+    def _panicked(self) -> bool:
+        return self.console.reader.panicked
+
+    def _timed_out(self, what: str, timeout: float) -> RflError:
+        if self._panicked():
+            self.console.drain(_DRAIN)
+            return self._ended()
+        mark = self.console.mark()
+        self._show_blocked()
+        shown = [m.text for m in self.console.since(mark)]
+        return RflError(
+            Verdict.TIMEOUT,
+            f"{what} within {timeout:.0f} s; see {self._folder / 'console.log'}",
+            "\n".join(shown or [m.text for m in self.console.since(0)][-15:]),
+        )
+
+    def _show_blocked(self) -> None:
+        """Have the kernel print where its CPUs and its blocked tasks are.
+
+        A break on the serial port, then a letter (Documentation/admin-guide/sysrq.rst).
+        """
+        for letter in (b"l", b"w"):
+            with contextlib.suppress(RflError, OSError):
+                self.qmp("chardev-send-break", {"id": "serial"})
+                self.console.send(letter)
+                time.sleep(0.2)
+
+    def _ended(self) -> RflError:
+        self.console.drain(_DRAIN)
+        splats = self.console.splats()
+        if splats:
+            return crash(splats[0], self._folder)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DRAIN)
+        words = self._qemu_log.read_text(errors="replace").strip()
+        status = self._process.poll()
+        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
+        if words:
+            return environment_error(f"QEMU ended ({words.splitlines()[-1]}); see {self._qemu_log}")
+        return environment_error(
+            f"QEMU ended {how} in the middle of the run, and the kernel's log has no reason; "
+            f"see {self._folder / 'console.log'}"
+        )
+
+    def qmp(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Give QEMU a command (QEMU QMP reference manual) and return its answer.
+
+        Raises RflError(environment) when QEMU refuses it or does not answer.
+        """
+        from qemu.qmp import QMPError
+        from qemu.qmp.legacy import QEMUMonitorProtocol
+
+        try:
+            if self._qmp is None:
+                qmp = QEMUMonitorProtocol(self._control)
+                qmp.settimeout(_QMP_TIMEOUT)
+                qmp.connect()
+                self._qmp = qmp
+                self._stack.callback(_close_quietly, qmp)
+            return self._qmp.cmd(command, **(arguments or {}))
+        except (QMPError, TimeoutError, OSError) as error:
+            raise environment_error(f"QEMU does not do `{command}`: {error}") from error
+
+    def stop(self) -> None:
+        """End QEMU and close the logs."""
+        self._stack.close()
+
+
+def crash(splat: Splat, folder: Path) -> RflError:
+    """The error for a report in the kernel's log."""
+    return RflError(
+        Verdict.CRASH,
+        f"the kernel reported {splat.kind}: {splat.headline}; see {folder / 'console.log'}"
+        f":{splat.messages[0].line}",
+        "\n".join(m.text for m in splat.messages),
+    )
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A tar entry that says nothing of the host's users and times."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = 0
+    return entry
+
+
+def _close_quietly(qmp: Any) -> None:
+    with contextlib.suppress(Exception):  # QEMU may be gone by now
+        qmp.close()

@@ -1,0 +1,403 @@
+"""Why the kernel's configuration did not take over an option that was asked for.
+
+`make olddefconfig` drops without a word what the dependencies do not allow. The tree of
+the Kconfig files is read only then, to say what is missing and where that is written.
+What decides on a value is sym_calc_value in the kernel's scripts/kconfig/symbol.c.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rflbuild.kconfig_expr import (
+    TRISTATE,
+    YES,
+    Atom,
+    Comparison,
+    Constant,
+    Expr,
+    Not,
+    Symbol,
+    Values,
+    junction,
+)
+from rflbuild.kconfig_read import Clause, Condition, Entry, parse_line, read_entries
+
+_MOST_NEAR = 5
+_MOST_TOLD = 4
+"""How many of a kind a sentence names before it only counts the rest."""
+
+_VALID = {
+    "bool": (r"[yn]", "y or n"),
+    "tristate": (r"[ymn]", "y, m or n"),
+    "int": (r"-?(0|[1-9][0-9]*)", "a decimal number"),
+    "hex": (r"(0[xX])?[0-9a-fA-F]+", "a hexadecimal number"),
+    "string": (r'"([^"\\]|\\.)*"', "a text in double quotes"),
+}
+"""What a .config may say for each type (conf_set_sym_val and sym_string_valid)."""
+
+_CHECKS = (
+    (re.compile(r"rustc"), "a check of the Rust compiler"),
+    (re.compile(r"\bcc[-_]|as-instr"), "a check of the C compiler"),
+    (re.compile(r"\bld-"), "a check of the linker"),
+    (re.compile(r"success|failure|shell"), "a shell check"),
+)
+"""Macros, most of them of scripts/Kconfig.include, by what a person would call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """The part of a dependency that does not hold, with the values as they are, and where.
+
+    `hint` says what else it takes where it is not enough to ask for an option.
+    """
+
+    text: str
+    file: str
+    line: int
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f", which {self.hint}" if self.hint else ""
+        return f"{self.text} ({self.file}:{self.line}){hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why an option is not what was asked for.
+
+    `near` are names like one that is not `known`. `unmet` is what the option depends on
+    and does not hold, for the definition that lacks least; `ceiling` is `m` where that
+    still allows a module. `reason` is what else there is to say, as a predicate.
+    """
+
+    known: bool
+    near: tuple[str, ...] = ()
+    unmet: tuple[Unmet, ...] = ()
+    reason: str = ""
+    ceiling: str = "n"
+
+    def sentence(self) -> str:
+        """The explanation in words, without a capital letter and a full stop."""
+        parts = [self.reason] if self.reason else []
+        if self.unmet:
+            verb = "can be =m at most, because of" if self.ceiling == "m" else "needs"
+            parts.append(f"{verb} {_listed(map(str, self.unmet), 'and')}")
+        if self.near:
+            parts.append(f"near names: {', '.join(self.near)}")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """An option of this kernel, what was asked of it, and what all options are."""
+
+    name: str
+    wanted: str
+    entries: Sequence[Entry]
+    values: Values
+
+    @property
+    def kind(self) -> str:
+        """Its type, "" if it has none."""
+        return self.values.types[self.name]
+
+    @property
+    def level(self) -> int:
+        """What its dependencies must come to: m, except for a tristate that is to be y."""
+        modules = self.values.tristate("MODULES")
+        return TRISTATE["y" if self.kind == "tristate" and self.wanted == "y" and modules else "m"]
+
+    def unmet(self, conditions: Iterable[Condition], *, surely: bool = True) -> list[Condition]:
+        """The parts that keep it below that level, each once, with the clauses they are in."""
+        parts: dict[Expr, Clause] = {}
+        for expr, clause in conditions:
+            for part in self.values.unmet(expr, self.level, surely=surely):
+                parts.setdefault(part, clause)
+        # `X` says nothing beside `X = y` (expr_join_and, expr.c).
+        weak = {
+            part.left
+            for part in parts
+            if isinstance(part, Comparison) and (part.operator, part.right) == ("=", YES)
+        }
+        return [Condition(part, clause) for part, clause in parts.items() if part not in weak]
+
+
+class KconfigTree:
+    """Every option that a kernel defines for one architecture."""
+
+    def __init__(self, source: Path, srcarch: str, entries: Iterable[Entry]) -> None:
+        self._source = source
+        self._srcarch = srcarch
+        self._entries: dict[str, list[Entry]] = defaultdict(list)
+        self._types: dict[str, str] = {}
+        self._selects: dict[str, list[tuple[Entry, Clause]]] = defaultdict(list)
+        for entry in entries:
+            self._entries[entry.name].append(entry)
+            # The first type counts (menu_set_type, menu.c).
+            self._types[entry.name] = self._types.get(entry.name) or entry.type
+            for clause in entry.all("select"):
+                for target in clause.text.split(maxsplit=1)[:1]:
+                    self._selects[target].append((entry, clause))
+
+    @classmethod
+    def read(cls, source: Path, srcarch: str) -> KconfigTree:
+        """The tree below source/Kconfig; `srcarch` names the folder below source/arch."""
+        return cls(source, srcarch, read_entries(source, srcarch))
+
+    def explain(self, name: str, wanted: str, config: Mapping[str, str]) -> Explanation:
+        """Why option `name` is not `wanted` in the configuration that make came to.
+
+        Names are without CONFIG_; values are as a .config writes them: y, m, 123, 0x1f or
+        a string in double quotes, and n for "is not set". `config` may leave out what is n.
+        """
+        if name not in self._entries:
+            return self._unknown(name)
+        return self._known(self._question(name, wanted, Values(config, self._types)), deep=True)
+
+    def _question(self, name: str, wanted: str, values: Values) -> _Question:
+        return _Question(name, wanted, self._entries[name], values)
+
+    def _unknown(self, name: str) -> Explanation:
+        if place := _defined_for_others(self._source, name):
+            reason = f"unknown for {self._srcarch}, defined in {place} only"
+            return Explanation(known=False, reason=reason)
+        near = near_names(name, self._entries)
+        return Explanation(known=False, near=near, reason="unknown in this kernel")
+
+    def _known(self, question: _Question, *, deep: bool) -> Explanation:
+        """Explain an option of this kernel; `deep` asks for hints on what is unmet."""
+        if mistake := _mistake(question):
+            return self._mistaken(question, mistake, deep=deep)
+        if reason := self._renamed(question) or self._forced(question):
+            return Explanation(known=True, reason=reason)
+        offers = [entry.visibility() for entry in question.entries if entry.all("prompt")]
+        if not offers:
+            return self._hidden(question, deep=deep)
+        offer = min(offers, key=lambda conditions: len(question.unmet(conditions)))
+        unmet = question.unmet(offer)
+        if not unmet:
+            reason = self._otherwise(question, offer) or (_contradiction(question) if deep else "")
+            return Explanation(known=True, reason=reason)
+        ceiling = question.values.span(junction("&&", (part.expr for part in offer))).high
+        return Explanation(
+            known=True,
+            unmet=self._told(unmet, question, deep=deep),
+            reason="cannot be set to n while its prompt is hidden" * (question.wanted == "n"),
+            ceiling="m" if ceiling == TRISTATE["m"] else "n",
+        )
+
+    def _mistaken(self, question: _Question, mistake: str, *, deep: bool) -> Explanation:
+        """A value of the wrong type; a bool asked for as a module may lack something besides."""
+        if (question.kind, question.wanted) != ("bool", "m"):
+            return Explanation(known=True, reason=mistake)
+        asked = self._known(replace(question, wanted="y"), deep=deep)
+        return replace(asked, reason="; ".join(filter(None, (mistake, asked.reason))))
+
+    def _renamed(self, question: _Question) -> str:
+        """Whether it only stands for old configurations, and what took its place."""
+        if not any(entry.transitional for entry in question.entries):
+            return ""
+        word = re.compile(rf"\b{question.name}\b")
+        heirs = [
+            f"{entry.name} ({entry.at.place})"
+            for entries in self._entries.values()
+            for entry in entries
+            if any(word.search(clause.text) for clause in entry.all("default"))
+        ]
+        return f"is only read from old configurations: ask for {_listed(heirs, 'or')} instead"
+
+    def _forced(self, question: _Question) -> str:
+        """What holds an option above the n or m that was asked for."""
+        values, wanted = question.values, TRISTATE.get(question.wanted, TRISTATE["y"])
+        if values.tristate(question.name) <= wanted:
+            return ""
+        if question.wanted == "m" and not values.tristate("MODULES"):
+            return f"becomes y, for there are no modules: {values.shown(Symbol('MODULES'))}"
+        culprits = []
+        for entry, clause in self._selects[question.name]:
+            symbol = Symbol(entry.name)
+            limits = [*entry.dependencies(), *_conditions(clause)]
+            if values.span(junction("&&", (symbol, *(c.expr for c in limits)))).low > wanted:
+                culprits.append(f"{values.shown(symbol)} ({clause.place})")
+        return f"is selected by {_listed(culprits, 'and')}" if culprits else ""
+
+    def _hidden(self, question: _Question, *, deep: bool) -> Explanation:
+        """An option without a prompt: only `select` and `default` give it a value."""
+        ways = self._selectors(question)
+        told = f"{_listed(ways, 'or')} would select it" if ways else ""
+        unmet, clause = self._default(question)
+        if clause:
+            check = f", {_check(clause.text)}," if "$(" in clause.text else ""
+            rule = f"`default {clause.text}` ({clause.place}){check} decides"
+            told = f"{told}, else {rule}" if told else rule
+        return Explanation(
+            known=True,
+            reason=f"has no prompt: {told or f'nothing sets it for {self._srcarch}'}",
+            unmet=() if ways else self._told(unmet, question, deep=deep),
+        )
+
+    def _default(self, question: _Question) -> tuple[list[Condition], Clause | None]:
+        """The `default` that lacks least to give what was asked for, and what it lacks."""
+        defaults = [
+            (question.unmet([*entry.dependencies(), *_conditions(clause, question.kind)]), clause)
+            for entry in question.entries
+            for clause in entry.all("default")
+        ]
+        return min(defaults, key=lambda default: len(default[0]), default=([], None))
+
+    def _selectors(self, question: _Question) -> list[str]:
+        """The options that could select this one: with a prompt first, lacking least first."""
+        costs: dict[str, tuple[bool, int]] = {}
+        for entry, clause in self._selects[question.name]:
+            lacks = len(question.unmet([*entry.visibility(), *_conditions(clause)]))
+            cost = (not entry.all("prompt"), lacks)
+            costs[entry.name] = min(cost, costs.get(entry.name, cost))
+        return sorted(costs, key=lambda name: (costs[name], name))
+
+    def _told(
+        self, unmet: Sequence[Condition], question: _Question, *, deep: bool
+    ) -> tuple[Unmet, ...]:
+        """What is unmet, for a person to read; with hints if `deep`."""
+        texts = [question.values.shown(part.expr) for part in unmet]
+        return tuple(
+            Unmet(
+                text=text,
+                file=clause.file,
+                line=clause.line,
+                hint=self._hint(expr, texts, question) if deep else "",
+            )
+            for text, (expr, clause) in zip(texts, unmet, strict=True)
+        )
+
+    def _hint(self, expr: Expr, told: Sequence[str], question: _Question) -> str:
+        """Why a single option is not as it should be, beyond what is `told` already."""
+        symbol, wanted = (expr.operand, "n") if isinstance(expr, Not) else (expr, "y")
+        if not isinstance(symbol, Symbol):
+            return "never holds" if expr == Constant("n") else ""
+        if symbol.name not in self._entries:
+            return f"{self._srcarch} does not have"
+        if wanted == "y" and question.level == TRISTATE["m"]:
+            wanted = "m" if self._types[symbol.name] == "tristate" else "y"
+        nested = self._known(self._question(symbol.name, wanted, question.values), deep=False)
+        news = tuple(part for part in nested.unmet if part.text not in told)
+        return replace(nested, unmet=news).sentence()
+
+    def _otherwise(self, question: _Question, offer: Sequence[Condition]) -> str:
+        """What may explain an option whose prompt is on offer, as far as can be told."""
+        return self._choice(question) or _out_of_range(question) or _undecided(question, offer)
+
+    def _choice(self, question: _Question) -> str:
+        """Which member of its choice came out instead."""
+        choice = next(filter(None, (entry.choice() for entry in question.entries)), None)
+        if choice is None:
+            return ""
+        if question.wanted == "n":
+            return f"is what its choice ({choice.at.place}) falls back to: ask for another member"
+        winners = [
+            name
+            for name, entries in self._entries.items()
+            if question.values.tristate(name) and any(e.choice() is choice for e in entries)
+        ]
+        return f"loses its choice ({choice.at.place}) to {winners[0]}" if winners else ""
+
+
+def _conditions(clause: Clause, kind: str = "") -> list[Condition]:
+    """What must hold for a `select` or a `default`; for the latter of a bool its value, too."""
+    heads, condition = parse_line(clause.text)
+    exprs = (*heads, condition) if kind in {"bool", "tristate"} else (condition,)
+    return [Condition(expr, clause) for expr in exprs]
+
+
+def _mistake(question: _Question) -> str:
+    """What is wrong about a value that no option of this type can have."""
+    pattern, words = _VALID.get(question.kind, ("", ""))
+    if not pattern or re.fullmatch(pattern, question.wanted):
+        return ""
+    return f"is {question.kind}: it takes {words}, not {question.wanted}"
+
+
+def _out_of_range(question: _Question) -> str:
+    """Which bound a number violates: the first `range` whose condition holds counts."""
+    values = question.values
+    if question.kind not in {"int", "hex"}:
+        return ""
+    for entry in question.entries:
+        for clause in entry.all("range"):
+            limits = [*entry.dependencies(), *_conditions(clause)]
+            if question.unmet(limits):
+                continue
+            bounds = [head for head in parse_line(clause.text).heads if isinstance(head, Atom)]
+            for operator, bound in zip("<>", bounds, strict=False):
+                comparison = Comparison(operator, Symbol(question.wanted), bound)
+                if values.span(comparison).low:
+                    return f"is out of its range: {values.shown(comparison)} ({clause.place})"
+            return ""
+    return ""
+
+
+def _undecided(question: _Question, offer: Sequence[Condition]) -> str:
+    """Which macro may hide the prompt, as rflbuild runs none."""
+    told = [
+        f"{_check(text)}, {text} ({clause.place})"
+        for expr, clause in question.unmet(offer, surely=False)
+        for text in [question.values.shown(expr)]
+    ]
+    return f"hangs on {_listed(told, 'and')}" if told else ""
+
+
+def _contradiction(question: _Question) -> str:
+    """What to say where Kconfig would allow what was asked for."""
+    if question.values.config.get(question.name, "n") == question.wanted:
+        return f"is {question.wanted}, as asked"
+    return "has all that it needs: something after this line must have set it otherwise"
+
+
+def _check(text: str) -> str:
+    """What a macro does, in words."""
+    return next((words for pattern, words in _CHECKS if pattern.search(text)), "a macro")
+
+
+def _listed(items: Iterable[str], word: str) -> str:
+    """The items as `A, B and C`, the last ones only counted if there are many."""
+    found = list(items)
+    told = found[:_MOST_TOLD]
+    if len(found) > len(told):
+        told.append(f"{len(found) - len(told)} more")
+    return f" {word} ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+
+
+def _defined_for_others(source: Path, name: str) -> str:
+    """Where an architecture whose files were not read defines an option, "" if none does."""
+    pattern = re.compile(rf"^\s*(?:menu)?config\s+{re.escape(name)}\s*$", re.MULTILINE)
+    for path in sorted(source.glob("arch/**/Kconfig*")):
+        text = path.read_text(errors="replace")
+        if match := pattern.search(text):
+            line = text.count("\n", 0, match.end()) + 1
+            return f"{path.relative_to(source)}:{line}"
+    return ""
+
+
+def near_names(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names most like one that does not exist, best first, five at most.
+
+    Alike are names of almost the same letters, of the same words in another order, or
+    one that holds the other.
+    """
+    wanted = name.upper().removeprefix("CONFIG_")
+    words = set(wanted.split("_"))
+    likeness: dict[str, float] = {}
+    matcher = difflib.SequenceMatcher(b=wanted)
+    for other in names:
+        theirs = set(other.split("_"))
+        shared = len(words & theirs) / len(words | theirs)
+        matcher.set_seq1(other)
+        close = matcher.real_quick_ratio() > 0.75 and matcher.quick_ratio() > 0.75
+        if close or shared >= 0.5 or wanted in other:
+            likeness[other] = matcher.ratio() + shared
+    return tuple(sorted(likeness, key=lambda other: (-likeness[other], other))[:_MOST_NEAR])

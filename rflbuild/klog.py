@@ -1,0 +1,470 @@
+"""Reading the kernel's log: messages, the reports among them, taint flags and error codes.
+
+Lines from the serial console go in, values come out. Only a message's text is
+relied on: its log level never reaches the console.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import itertools
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# ---- messages -----------------------------------------------------------------------------
+
+_TERMINAL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # ECMA-48 control sequences, such as a firmware's colours
+    r"|\x1b[ -/]*[0-~]"  # two-byte escapes, such as the reset that EDK II and SeaBIOS send
+    r"|[\x00-\x08\x0b-\x1f\x7f]"
+)
+# kernel/printk/printk.c: print_syslog(), print_time() and print_caller(). Searched for, not
+# matched: firmware, or a prompt, may have left the start of the line to the kernel.
+_STAMP = re.compile(r"(?:<\d+>)?\[ *(\d+\.\d{6})\](?:\[ *[TC]\d+\])? ?")
+_UNSTAMPED = re.compile(r"(?:<\d+>)?(?:\[ *[TC]\d+\] )?")  # CONFIG_PRINTK_TIME=n
+
+# kernel/printk/printk.c: console_prepend_dropped() and console_prepend_replay().
+_DROPPED = re.compile(r"\*\* (\d+) printk messages dropped \*\*")
+_REPLAY = "** replaying previous printk message **"
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line of the console: seconds since boot if stamped, text, 1-based line number."""
+
+    time: float | None
+    text: str
+    line: int
+
+
+def parse_line(line: str, number: int) -> Message:
+    """The message in a console line; one without a time stamp is a message with time None."""
+    clean = _TERMINAL.sub("", line.rstrip("\r\n"))
+    if stamp := _STAMP.search(clean):
+        return Message(float(stamp[1]), clean[stamp.end() :], number)
+    return Message(None, _UNSTAMPED.sub("", clean, count=1), number)
+
+
+# ---- what the kernel reports, and the words it begins with -----------------------------------
+
+
+class SplatKind(enum.StrEnum):
+    """What a report is about. None of them is ever printed by a healthy kernel."""
+
+    PANIC = "panic"
+    RUST_PANIC = "Rust panic"
+    OOPS = "oops"
+    BUG = "BUG"
+    WARNING = "WARNING"
+    KASAN = "KASAN"
+    KFENCE = "KFENCE"
+    KCSAN = "KCSAN"
+    KMSAN = "KMSAN"
+    UBSAN = "UBSAN"
+    LOCKDEP = "lockdep"
+    RCU_STALL = "RCU stall"
+    SOFT_LOCKUP = "soft lockup"
+    HARD_LOCKUP = "hard lockup"
+    WORKQUEUE_LOCKUP = "workqueue lockup"
+    HUNG_TASK = "hung task"
+    RT_THROTTLING = "RT throttling"
+    ATOMIC_SLEEP = "sleep in atomic context"
+    MEMORY_CORRUPTION = "memory corruption"
+    LIST_CORRUPTION = "list corruption"
+    REFCOUNT = "refcount"
+    SLAB_LEAK = "objects left in a slab cache"
+    KMEMLEAK = "memory leak"
+    NETDEV_LEAK = "network device leak"
+    DMA_API = "DMA-API"
+    DEBUG_OBJECTS = "debug objects"
+    IRQ = "unhandled interrupt"
+    DUPLICATE_NAME = "duplicate sysfs name"
+
+
+class _Shape(enum.Enum):
+    """What a report consists of after its headline, and so where it ends."""
+
+    LINE = "nothing"
+    STACK = "all up to the end of its call trace"
+    RULED = "all up to a line of ====, as it began"
+    LEAD = "as STACK; or the report of the trap that it led to, or of the oops"
+    TRAP = "all up to ---[ end trace; or an oops"
+    OOPS = "all up to ---[ end trace"
+    PANIC = "all up to ---[ end Kernel panic, which is missing when the kernel reboots"
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The words a kind of report begins with, and the place in the sources that prints them."""
+
+    kind: SplatKind
+    shape: _Shape
+    pattern: str
+    source: str
+
+
+_K, _S = SplatKind, _Shape
+
+# Looked up in Linux 6.12 and 7.3. Patterns are matched from the start of a text, the first that
+# matches counts, and none has a capturing group.
+# fmt: off
+_HEADS = (
+    _Head(_K.PANIC, _S.PANIC, r"Kernel panic - not syncing", "kernel/panic.c: vpanic"),
+    _Head(_K.RUST_PANIC, _S.LEAD, r"rust_kernel: panicked at ", "rust/kernel/lib.rs: panic"),
+    _Head(_K.OOPS, _S.LEAD, r"(?:CPU \d+ )?Unable to handle kernel ", "arch/*/mm/fault.c; CPU: loongarch, mips"),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: kernel NULL pointer dereference", "arch/x86/mm/fault.c: show_fault_oops"),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: [Uu]nable to handle ", "arch/x86, arch/powerpc: mm/fault.c"),
+    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?PANIC: (?:double fault|early exception)", "arch/x86/kernel/traps.c, mm/extable.c"),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: \S+ stack guard page was hit", "arch/x86/kernel/traps.c: handle_stack_overflow"),
+    _Head(_K.OOPS, _S.LEAD, r"Insufficient stack space to handle exception!", "arch/arm64, arch/riscv: kernel/traps.c"),
+    _Head(_K.OOPS, _S.LEAD, r"SError Interrupt on CPU\d+", "arch/arm64/kernel/traps.c: arm64_serror_panic"),
+    _Head(_K.OOPS, _S.LEAD, r"Unhandled .+ exception on CPU\d+", "arch/arm64/kernel/entry-common.c: __panic_unhandled"),
+    _Head(_K.OOPS, _S.LEAD, r"CFI failure at ", "kernel/cfi.c: report_cfi_failure"),
+    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?Missing ENDBR: ", "arch/x86/kernel/cet.c: do_kernel_cp_fault"),
+    _Head(_K.OOPS, _S.OOPS, r"Internal error: .*\[#\d+\]", "arch/arm64, arch/arm: kernel/traps.c: __die"),
+    _Head(_K.OOPS, _S.OOPS, r"(?:Oops|Kernel BUG|Kernel bug detected|general protection fault)\b.*\[#\d+\]", "arch/*/kernel: die"),
+    _Head(_K.BUG, _S.TRAP, r"kernel BUG at ", "lib/bug.c: __report_bug"),
+    _Head(_K.BUG, _S.LEAD, r"skbuff: skb_(?:over|under)_panic: ", "net/core/skbuff.c: skb_panic"),
+    _Head(_K.WARNING, _S.TRAP, r"WARNING: (?:\[.*\] )?(?:\S+:\d+ )?at .+, CPU#\d+: ", "kernel/panic.c: __warn (7.x)"),
+    _Head(_K.WARNING, _S.TRAP, r"WARNING: CPU: \d+ PID: \d+ at ", "kernel/panic.c: __warn (6.12)"),
+    _Head(_K.KASAN, _S.RULED, r"BUG: KASAN: ", "mm/kasan/report.c: print_error_description"),
+    _Head(_K.KFENCE, _S.RULED, r"BUG: KFENCE: ", "mm/kfence/report.c: kfence_report_error"),
+    _Head(_K.KCSAN, _S.RULED, r"BUG: KCSAN: ", "kernel/kcsan/report.c: print_report"),
+    _Head(_K.KMSAN, _S.RULED, r"BUG: KMSAN: ", "mm/kmsan/report.c: kmsan_report"),
+    _Head(_K.UBSAN, _S.TRAP, r"(?:traps: )?UBSAN: .+ (?:in|at) ", "lib/ubsan.c: ubsan_prologue; arch/x86/kernel/traps.c"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: possible (?:circular locking|recursive locking|irq lock inversion)", "kernel/locking/lockdep.c: print_circular_bug_header, ..."),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: \S+-safe -> \S+-unsafe lock order detected", "kernel/locking/lockdep.c: print_bad_irq_dependency"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:inconsistent lock state|chain_key collision|suspicious RCU usage)", "kernel/locking/lockdep.c: print_usage_bug, ..."),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:bad unlock balance|bad contention) detected!", "kernel/locking/lockdep.c: print_unlock_imbalance_bug, ..."),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:held lock freed!|Nested lock was not taken)", "kernel/locking/lockdep.c: print_freed_lock_bug, ..."),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:lock held when returning to user space|.+/\d+ still has locks held)!", "kernel/locking/lockdep.c: lockdep_sys_exit, ..."),
+    _Head(_K.LOCKDEP, _S.STACK, r"\[ BUG: Invalid wait context \]", "kernel/locking/lockdep.c: print_lock_invalid_wait_context"),
+    _Head(_K.LOCKDEP, _S.STACK, r"INFO: trying to register non-static key", "kernel/locking/lockdep.c: assign_lock_key"),
+    _Head(_K.LOCKDEP, _S.STACK, r"BUG: MAX_\w+ too low!", "kernel/locking/lockdep.c: print_lockdep_off"),
+    _Head(_K.LOCKDEP, _S.LEAD, r"BUG: key \S+ has not been registered!", "kernel/locking/lockdep.c: lockdep_init_map_type"),
+    _Head(_K.RCU_STALL, _S.STACK, r"(?:rcu: )?INFO: \S+ (?:self-)?detected (?:expedited )?stall", "kernel/rcu: tree_stall.h, tree_exp.h, tasks.h"),
+    _Head(_K.SOFT_LOCKUP, _S.STACK, r"watchdog: BUG: soft lockup - CPU#\d+ stuck", "kernel/watchdog.c: watchdog_timer_fn"),
+    _Head(_K.HARD_LOCKUP, _S.STACK, r"(?:NMI )?watchdog: (?:CPU\d+: )?Watchdog detected hard LOCKUP", "kernel/watchdog.c: watchdog_hardlockup_check"),
+    _Head(_K.HARD_LOCKUP, _S.STACK, r"smp: csd: Detected non-responsive CSD lock", "kernel/smp.c: csd_lock_wait_toolong"),
+    _Head(_K.WORKQUEUE_LOCKUP, _S.STACK, r"BUG: workqueue lockup - pool", "kernel/workqueue.c: wq_watchdog_timer_fn"),
+    _Head(_K.HUNG_TASK, _S.STACK, r"INFO: task .+:\d+ blocked(?: in I/O wait)? for more than \d+ seconds", "kernel/hung_task.c: hung_task_info"),
+    _Head(_K.RT_THROTTLING, _S.LINE, r"sched: RT throttling activated", "kernel/sched/rt.c: sched_rt_runtime_exceeded"),
+    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: scheduling (?:while atomic|in a non-blocking section)", "kernel/sched/core.c: __schedule_bug, schedule_debug"),
+    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: sleeping function called from invalid context", "kernel/sched/core.c: __might_resched"),
+    _Head(_K.SLAB_LEAK, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): Objects remaining", "mm/slub.c: list_slab_objects"),
+    _Head(_K.SLAB_LEAK, _S.LEAD, r"kmem_cache_destroy .+: Slab cache still has objects", "mm/slab_common.c: kmem_cache_destroy"),
+    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): ", "mm/slub.c: __slab_bug"),
+    _Head(_K.MEMORY_CORRUPTION, _S.STACK, r"BUG: Bad (?:page|rss-counter) ", "mm/page_alloc.c, mm/memory.c, mm/filemap.c, kernel/fork.c"),
+    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"usercopy: Kernel memory (?:exposure|overwrite) attempt detected", "mm/usercopy.c: usercopy_abort"),
+    _Head(_K.LIST_CORRUPTION, _S.LEAD, r"list_(?:add|del) (?:corruption|double add)", "lib/list_debug.c"),
+    _Head(_K.REFCOUNT, _S.LEAD, r"refcount_t: ", "lib/refcount.c: refcount_warn_saturate"),
+    _Head(_K.KMEMLEAK, _S.LINE, r"kmemleak: \d+ new suspected memory leaks", "mm/kmemleak.c: kmemleak_scan"),
+    _Head(_K.NETDEV_LEAK, _S.LINE, r"unregister_netdevice: waiting for ", "net/core/dev.c: netdev_wait_allrefs_any"),
+    _Head(_K.DMA_API, _S.LEAD, r"DMA-API: .+: (?:device driver |mapping sg |cacheline tracking )", "kernel/dma/debug.c: err_printk"),
+    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: .+ \(active state \d+\) object", "lib/debugobjects.c: debug_print_object"),
+    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: object \S+ is (?:NOT )?on stack", "lib/debugobjects.c: debug_object_is_on_stack"),
+    _Head(_K.IRQ, _S.STACK, r"irq (?:\d+: nobody cared|event \d+: bogus return value)", "kernel/irq/spurious.c: __report_bad_irq"),
+    _Head(_K.DUPLICATE_NAME, _S.STACK, r"sysfs: cannot create duplicate filename ", "fs/sysfs/dir.c: sysfs_warn_dup"),
+    # All others that the kernel itself calls a bug: spinlocks, smp_processor_id(), mempools.
+    _Head(_K.BUG, _S.STACK, r"BUG: ", "lib/smp_processor_id.c, kernel/locking/spinlock_debug.c, ..."),
+)
+# fmt: on
+
+# One expression, so that a line that begins no report costs one match: group N is _HEADS[N-1].
+_ANY_HEAD = re.compile("|".join(f"({head.pattern})" for head in _HEADS))
+
+# A report of the first shape goes on when a headline of the second shape follows.
+_GOES_ON = {(_S.LEAD, _S.TRAP), (_S.LEAD, _S.OOPS), (_S.TRAP, _S.OOPS)}
+
+# include/asm-generic/bug.h and arch/arm/kernel/traps.c. What WARN() has to say follows it.
+_CUT_HERE = re.compile(r"-+\[ cut here \]-+$|8<--- cut here ---$")
+_RULE = re.compile(r"={20,}$")
+_END_TRACE = "---[ end trace"  # kernel/panic.c: print_oops_end_marker()
+_END_PANIC = "---[ end Kernel panic"
+_CALL_TRACE = re.compile(r"Call [Tt]race:")
+# What a call trace consists of, and what the architectures print after it.
+_DUMP = re.compile(
+    r"$|\s|\[<|rcu: |Call [Tt]race:|Sending NMI|NMI backtrace|After \d+ seconds|Disabling IRQ"
+    r"|(?:R[A-Z0-9]{1,2}|CR\d|DR\d|FS|CS|DS|PKRU|ORIG_RAX|E[A-Z]{2}|Code|CPU|Tainted|Hardware name"
+    r"|Workqueue|Modules linked in|task|pstate|pc|lr|sp|epc|x\d+|handlers|irq event stamp"
+    r"|(?:hard|soft)irqs last .*?) ?:"
+)
+# A WARN() has a few lines of text at most: lines after a cut that leads to nothing are no report.
+_LEAD_MESSAGES = 20
+# Beyond any report (lockdep prints hundreds of lines): the end was lost.
+_REPORT_MESSAGES = 2000
+
+
+@dataclass(frozen=True)
+class Splat:
+    """One report of the kernel: what it is about, the message that names it, all messages."""
+
+    kind: SplatKind
+    head: Message
+    messages: tuple[Message, ...]
+
+    @property
+    def headline(self) -> str:
+        """The text of the message that names the report."""
+        return self.head.text
+
+    @property
+    def said(self) -> str:
+        """The code's own words: the text of a WARN(), the message of a Rust panic; or nothing."""
+        at = self.messages.index(self.head)
+        if self.kind is SplatKind.RUST_PANIC:
+            words = self.messages[at + 1 :]
+        elif self.kind is SplatKind.WARNING and _CUT_HERE.match(self.messages[0].text):
+            words = self.messages[1:at]
+        else:
+            return ""
+        # Lines of one printk() share its time.
+        same = itertools.takewhile(lambda word: word.time == words[0].time, words)
+        return "\n".join(word.text for word in same if not _CUT_HERE.match(word.text))
+
+
+class _Report:
+    """A report that is being read."""
+
+    def __init__(self, head: _Head, message: Message, before: Sequence[Message]) -> None:
+        self.kind = head.kind
+        self.shape = head.shape
+        self.head = message
+        self.messages = [*before, message]
+        self._traced = False
+
+    def goes_on_with(self, head: _Head) -> bool:
+        """Whether another headline is the next part of this report."""
+        return (self.shape, head.shape) in _GOES_ON
+
+    def is_over_before(self, text: str) -> bool:
+        """Whether a message does not belong to this report any more."""
+        if len(self.messages) >= _REPORT_MESSAGES:
+            return True
+        by_stack = self.shape in (_S.STACK, _S.LEAD)
+        return by_stack and self._traced and not _DUMP.match(text)
+
+    def add(self, message: Message) -> None:
+        """Take a message that belongs to this report."""
+        self.messages.append(message)
+        self._traced = self._traced or bool(_CALL_TRACE.match(message.text))
+
+    def is_over_after(self, text: str) -> bool:
+        """Whether a message was the last of this report."""
+        if self.shape is _S.RULED:
+            return bool(_RULE.match(text))
+        end = _END_PANIC if self.shape is _S.PANIC else _END_TRACE
+        return text.startswith(end)
+
+    def splat(self) -> Splat:
+        """The report as far as it was read."""
+        return Splat(self.kind, self.head, tuple(self.messages))
+
+
+class LogReader:
+    """The console's bytes go in as they come; messages and reports come out, in one pass."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.panicked = False
+        self.dropped = 0  # messages the kernel could not print, in which a report may have been
+        self._partial = b""
+        self._whole: list[Splat] = []
+        self._report: _Report | None = None
+        self._before: list[Message] = []  # a cut or a rule, which may precede a headline
+        self._replayed: Message | None = None
+
+    @property
+    def splats(self) -> tuple[Splat, ...]:
+        """The reports so far. The last one may grow: it is here once its headline was read."""
+        current = () if self._report is None else (self._report.splat(),)
+        return (*self._whole, *current)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take what came from the serial port; the start of a line waits for its end."""
+        *lines, self._partial = (self._partial + chunk).split(b"\n")
+        for line in lines:
+            self._take(parse_line(line.decode(errors="replace"), len(self.messages) + 1))
+
+    def finish(self) -> None:
+        """Take what is left when the port was closed amidst a line, as by a sudden reset."""
+        if self._partial:
+            self.feed(b"\n")
+
+    def mark(self) -> int:
+        """The place reached by now, for `since` and `splats_since`."""
+        return len(self.messages)
+
+    def since(self, mark: int) -> tuple[Message, ...]:
+        """The messages read after a mark."""
+        return tuple(self.messages[mark:])
+
+    def splats_since(self, mark: int) -> tuple[Splat, ...]:
+        """The reports whose headline was read after a mark."""
+        return tuple(splat for splat in self.splats if splat.head.line > mark)
+
+    def _take(self, message: Message) -> None:
+        last = self.messages[-1] if self.messages else None
+        self.messages.append(message)
+        replayed, self._replayed = self._replayed, None
+        if message.text == _REPLAY:
+            self._replayed = last
+        elif dropped := _DROPPED.match(message.text):
+            self.dropped += int(dropped[1])
+        elif self._report and self._report.head is replayed:
+            # The console was taken over in the middle of the headline, and prints it again.
+            self._report.head = message
+            self._report.add(message)
+        elif found := _ANY_HEAD.match(message.text):
+            self._begin(_HEADS[(found.lastindex or 0) - 1], message)
+        else:
+            self._go_on(message)
+
+    def _begin(self, head: _Head, message: Message) -> None:
+        self.panicked = self.panicked or head.kind is SplatKind.PANIC
+        if self._report and self._report.goes_on_with(head):
+            self._report.shape = head.shape
+            self._report.add(message)
+            return
+        self._close()
+        self._report = _Report(head, message, self._before)
+        self._before = []
+        if head.shape is _S.LINE:
+            self._close()
+
+    def _go_on(self, message: Message) -> None:
+        text = message.text
+        if self._report and (self._report.is_over_before(text) or self._is_cut_off(text)):
+            self._close()
+        if self._report:
+            self._report.add(message)
+            if self._report.is_over_after(text):
+                self._close()
+        elif _CUT_HERE.match(text) or _RULE.match(text):
+            self._before = [message]
+        elif self._before and _CUT_HERE.match(self._before[0].text):
+            self._before = [*self._before, message] if len(self._before) < _LEAD_MESSAGES else []
+        else:
+            self._before = []
+
+    def _is_cut_off(self, text: str) -> bool:
+        """Whether a report ends because the start of another is seen."""
+        assert self._report is not None
+        if self._report.shape is _S.LEAD:
+            return False
+        return bool(_CUT_HERE.match(text)) or (
+            self._report.shape is not _S.RULED and bool(_RULE.match(text))
+        )
+
+    def _close(self) -> None:
+        if self._report:
+            self._whole.append(self._report.splat())
+            self._report = None
+
+
+# ---- taint flags ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TaintFlag:
+    """One bit of /proc/sys/kernel/tainted; a fault when it says that something went wrong."""
+
+    letter: str
+    meaning: str
+    fault: bool = False
+
+
+# Documentation/admin-guide/tainted-kernels.rst, bit 0 first.
+_TAINT_FLAGS = (
+    TaintFlag("P", "proprietary module was loaded"),
+    TaintFlag("F", "module was force loaded"),
+    TaintFlag("S", "kernel running on an out of specification system"),
+    TaintFlag("R", "module was force unloaded"),
+    TaintFlag("M", "processor reported a Machine Check Exception (MCE)", fault=True),
+    TaintFlag("B", "bad page referenced or some unexpected page flags", fault=True),
+    TaintFlag("U", "taint requested by userspace application"),
+    TaintFlag("D", "kernel died recently, i.e. there was an OOPS or BUG", fault=True),
+    TaintFlag("A", "ACPI table overridden by user"),
+    TaintFlag("W", "kernel issued warning", fault=True),
+    TaintFlag("C", "staging driver was loaded"),
+    TaintFlag("I", "workaround for bug in platform firmware applied"),
+    TaintFlag("O", 'externally-built ("out-of-tree") module was loaded'),
+    TaintFlag("E", "unsigned module was loaded"),
+    TaintFlag("L", "soft lockup occurred", fault=True),
+    TaintFlag("K", "kernel has been live patched"),
+    TaintFlag("X", "auxiliary taint, defined for and used by distros"),
+    TaintFlag("T", "kernel was built with the struct randomization plugin"),
+    TaintFlag("N", "an in-kernel test has been run"),
+    TaintFlag("J", "userspace used a mutating debug operation in fwctl"),
+)
+
+
+def taint_flags(value: int) -> tuple[TaintFlag, ...]:
+    """The flags set in the number that /proc/sys/kernel/tainted holds."""
+    return tuple(flag for bit, flag in enumerate(_TAINT_FLAGS) if value >> bit & 1)
+
+
+# ---- error codes ----------------------------------------------------------------------------
+
+_ERRNO_NAMES = {
+    **errno.errorcode,
+    # Where Python knows two names for a number, the kernel's own (include/uapi/asm-generic).
+    errno.EDEADLK: "EDEADLK",
+    errno.EOPNOTSUPP: "EOPNOTSUPP",
+    # include/linux/errno.h: never meant for user space, but seen when a driver returns them.
+    512: "ERESTARTSYS",
+    515: "ENOIOCTLCMD",
+    517: "EPROBE_DEFER",
+    524: "ENOTSUPP",
+}
+_ERRNO_WORDS = {
+    **{os.strerror(number).lower(): name for number, name in _ERRNO_NAMES.items()},
+    # glibc's, should this machine's C library be another one.
+    "cannot allocate memory": "ENOMEM",
+    "input/output error": "EIO",
+    "device or resource busy": "EBUSY",
+    "connection timed out": "ETIMEDOUT",
+    "operation not supported": "EOPNOTSUPP",
+    # musl's (src/errno/__strerror.h).
+    "out of memory": "ENOMEM",
+    "i/o error": "EIO",
+    "resource busy": "EBUSY",
+    "operation timed out": "ETIMEDOUT",
+    "not supported": "EOPNOTSUPP",
+    "device timeout": "ETIME",
+    # insmod's own (busybox: modutils/modutils.c, moderror(); kmod: shared/util.c, mod_strerror()).
+    "invalid module format": "ENOEXEC",
+    "unknown symbol in module, or unknown parameter": "ENOENT",
+    "module has wrong symbol version": "ESRCH",
+    "kernel does not support requested operation": "ENOSYS",
+}
+_SYMBOL = re.compile(r"\bE[A-Z0-9_]+\b")
+_NUMBER = re.compile(
+    r"^\s*-?(\d{1,3})\s*$"
+    r"|\b(?:err|errno|error|fail|failed|returned|ret|rc|status)\b[\s:=(]*-(\d{1,3})\b"
+    r"|Unknown error (\d{3})$",
+    re.IGNORECASE,
+)
+
+
+def name_errno(text: str) -> str | None:
+    """The symbolic name of the error that a text gives, such as ENOMEM; None if it gives none.
+
+    Understood are a name (`-ENOMEM`), a number (`failed with error -12`, or nothing but
+    `12`) and the words of insmod, glibc and musl (`insmod: can't insert '/x.ko': Cannot
+    allocate memory`). The first line that gives an error counts.
+    """
+    return next(filter(None, map(_name_errno_in_line, text.splitlines())), None)
+
+
+def _name_errno_in_line(line: str) -> str | None:
+    for symbol in _SYMBOL.findall(line):
+        if symbol in _ERRNO_NAMES.values():
+            return str(symbol)
+    if number := _NUMBER.search(line):
+        return _ERRNO_NAMES.get(int(number[number.lastindex or 0]))
+    words = line.rpartition(": ")[2].strip().rstrip(".").lower()
+    return _ERRNO_WORDS.get(words)

@@ -1,0 +1,86 @@
+"""QEMU's command line: the one place where it is put together."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild.arch import Arch
+from rflbuild.initramfs import PAYLOAD_SERIAL
+from rflbuild.testspec import Machine
+
+
+@dataclass(frozen=True)
+class Wires:
+    """File descriptors that QEMU inherits: two consoles, its control socket, a disk."""
+
+    serial: int
+    shell: int
+    control: int
+    payload: int
+
+    def all(self) -> tuple[int, ...]:
+        """The descriptors to pass on."""
+        return (self.serial, self.shell, self.control, self.payload)
+
+
+def kernel_arguments(arch: Arch, machine: Machine, *, person: bool) -> str:
+    """The kernel's command line.
+
+    A panic reboots at once, which -no-reboot turns into QEMU's end; every
+    message reaches the console, and ours to /dev/kmsg are not rationed
+    (Documentation/admin-guide/kernel-parameters.txt).
+    """
+    fixed = [
+        f"console={arch.qemu.console}",
+        "panic=-1",
+        "ignore_loglevel",
+        "printk.devkmsg=on",
+        "sysrq_always_enabled",
+    ]
+    if person:
+        columns, rows = os.get_terminal_size()
+        fixed += ["rfl.person", f"rfl.size={rows}x{columns}"]
+    return " ".join([*fixed, *machine.append.split()])
+
+
+def qemu(
+    arch: Arch,
+    machine: Machine,
+    accelerator: str,
+    image: Path,
+    initramfs: Path,
+    arguments: str,
+    wires: Wires,
+    *,
+    person: bool,
+) -> list[str]:
+    """QEMU's command line for a machine; `accelerator` is `kvm` or `tcg`.
+
+    The shell of a `person` is on QEMU's own terminal, where Ctrl-A x ends it.
+    """
+    shell = f"socket,id=shell,fd={wires.shell}"
+    if person:
+        shell = "stdio,id=shell,signal=off,mux=on"
+    # Debian's QEMU packages lack the boot ROMs of network cards, and the guest
+    # needs none.
+    fixed = ["-nodefaults", "-display", "none", "-no-reboot", "-global", "pci-device.romfile="]
+    command = [
+        *[arch.qemu.binary, *fixed],
+        *["-machine", arch.qemu.machine, "-accel", accelerator],
+        *["-cpu", "host" if accelerator == "kvm" else arch.qemu.cpu],
+        *["-smp", str(machine.cpus), "-m", machine.memory],
+        *["-kernel", str(image), "-initrd", str(initramfs), "-append", arguments],
+        *["-chardev", f"socket,id=serial,fd={wires.serial}", "-serial", "chardev:serial"],
+        *["-device", "virtio-serial-pci"],
+        *["-chardev", shell, "-device", "virtconsole,chardev=shell"],
+        *["-chardev", f"socket,id=control,fd={wires.control}"],
+        *["-mon", "chardev=control,mode=control"],
+        *["-drive", f"file=/proc/self/fd/{wires.payload},format=raw,if=none,id=payload"],
+        *["-device", f"virtio-blk-pci,drive=payload,serial={PAYLOAD_SERIAL}"],
+        *["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"],
+    ]
+    for device in machine.devices:
+        command += ["-device", device]
+    return command

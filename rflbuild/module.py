@@ -1,0 +1,199 @@
+"""A module's folder, and its build against a kernel.
+
+The sources are copied into a work folder of the store and built there, so that
+nothing is written into the user's folder, and an unchanged module is not built
+again: its key comes from the copied content.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild import buildlog, kernel
+from rflbuild.kernel import Kernel
+from rflbuild.session import Session
+from rflbuild.store import key_of, write_atomically
+from rflbuild.verdict import RflError, Verdict, usage_error
+
+_RECIPE = 1  # raise it when the way a module is built changes
+_TIMEOUT = 1800.0
+_MOST_FILES = 2000
+_MOST_BYTES = 64_000_000
+# What an external module's build leaves (the kernel's Makefile, target `clean`).
+_PRODUCT = re.compile(
+    r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
+    r"|rust-project\.json|Module\.symvers|modules\.order)$"
+)
+_SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+_OBJ_M = re.compile(r"\bobj-(?:m|\$\(\w+\))\s*[:+?]?=|\bobj-m\b")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A folder that builds one kernel module or more; `shown` is its path for people."""
+
+    name: str
+    directory: Path
+    shown: str
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a module's build left: each .ko, in the order in which to load them."""
+
+    key: str
+    objects: tuple[Path, ...]
+    seconds: float
+    log: Path
+
+    @property
+    def cached(self) -> bool:
+        """Whether it was there already."""
+        return self.seconds == 0
+
+
+def names(session: Session) -> list[str]:
+    """The user's modules, sorted."""
+    folder = session.workspace.modules
+    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def at(directory: Path, shown: str) -> Module:
+    """The module in a folder; RflError(usage) if its Kbuild or Makefile builds none."""
+    if not directory.is_dir():
+        raise usage_error(f"{shown} is not a folder")
+    for name in ("Kbuild", "Makefile"):
+        file = directory / name
+        if file.is_file() and _OBJ_M.search(file.read_text(errors="replace")):
+            return Module(directory.resolve().name, directory.resolve(), shown)
+    raise usage_error(
+        f"{shown} holds no module: it has neither a Kbuild nor a Makefile that sets `obj-m`"
+    )
+
+
+def unknown(target: str, valid: Sequence[str]) -> RflError:
+    """The error for a name that is neither a module nor a folder."""
+    near = difflib.get_close_matches(target, valid, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(valid)}"
+    return usage_error(
+        f"there is no module `{target}`; {hint} (or type `invoke new-module {target}`)"
+    )
+
+
+def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> Built:
+    """Build a module against a kernel, if it is not there yet.
+
+    `extra` are further words for make, such as CLIPPY=1; then it is built anew.
+    Raises RflError(build-error) with the compiler's words.
+    """
+    name = key_of(str(module.directory), built_for.key, extra)
+    with session.store.lock(f"module-{name}"):
+        work = session.store.work("module", name)
+        content = _synchronise(module, work)
+        key = key_of("module", _RECIPE, content, built_for.key, module.name, extra)
+        begun = time.monotonic()
+        cached = session.store.has("module", key)
+        log = session.store.work("logs", "module") / f"{module.name}-{name}.log"
+        place = session.store.build(
+            "module", key, lambda into: _make(session, module, built_for, work, into, log, extra)
+        )
+    objects = tuple(place / line for line in (place / "order").read_text().split())
+    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, log)
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    """The sources below a folder, as paths relative to it, sorted; products are left out."""
+    for folder, subfolders, files in os.walk(directory):
+        subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
+        for name in sorted(files):
+            if not _PRODUCT.fullmatch(name):
+                yield Path(folder, name).relative_to(directory)
+
+
+def _synchronise(module: Module, work: Path) -> str:
+    """Make `work` hold the module's sources; returns a key of their content.
+
+    A file is written only when its content differs, so that make sees what
+    changed and nothing else.
+    """
+    rows: list[tuple[str, str]] = []
+    total = 0
+    for relative in _files(module.directory):
+        content = (module.directory / relative).read_bytes()
+        total += len(content)
+        if total > _MOST_BYTES or len(rows) >= _MOST_FILES:
+            raise usage_error(
+                f"{module.shown} is too large for a module's folder (over {_MOST_FILES} files or "
+                f"{_MOST_BYTES // 1_000_000} MB): give the folder that holds the Kbuild alone"
+            )
+        rows.append((str(relative), hashlib.sha256(content).hexdigest()))
+        copy = work / relative
+        if not copy.is_file() or copy.read_bytes() != content:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(copy, content)
+    known = {name for name, _ in rows}
+    for relative in list(_files(work)):
+        if str(relative) not in known:
+            (work / relative).unlink()
+    return key_of(rows)
+
+
+def _make(
+    session: Session,
+    module: Module,
+    built_for: Kernel,
+    work: Path,
+    into: Path,
+    log: Path,
+    extra: Sequence[str],
+) -> None:
+    log.unlink(missing_ok=True)
+    (work / "modules.order").unlink(missing_ok=True)
+    done = session.processes.run(
+        kernel.make(
+            built_for.toolchain,
+            built_for.arch,
+            built_for.source,
+            built_for.out,
+            f"M={work}",
+            *extra,
+            "modules",
+            write=[work],
+        ),
+        timeout=_TIMEOUT,
+        cwd=built_for.out,
+        env=kernel.build_environment(session),
+        log=log,
+    )
+    if done.status:
+        output = done.output.replace(str(work), module.shown)
+        raise buildlog.failure(f"the module {module.name}", output, str(log))
+    objects = _order(work)
+    if not objects:
+        raise RflError(
+            Verdict.USAGE, f"{module.shown} builds no module: make left no .ko; the log is {log}"
+        )
+    for path in objects:
+        shutil.copy2(path, into / path.name)
+    (into / "order").write_text("\n".join(path.name for path in objects))
+
+
+def _order(work: Path) -> list[Path]:
+    """The .ko files that make left, in the order of its modules.order."""
+    order = work / "modules.order"
+    lines = order.read_text().split() if order.is_file() else []
+    found = [_ko(work, line) for line in lines]
+    return [path for path in found if path.is_file()]
+
+
+def _ko(work: Path, line: str) -> Path:
+    path = Path(line).with_suffix(".ko")
+    return path if path.is_absolute() else work / path

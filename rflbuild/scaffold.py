@@ -1,0 +1,180 @@
+"""New modules from the kinds in templates/: names checked, nothing overwritten."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from rflbuild import document
+from rflbuild.render import render
+from rflbuild.session import Session, Workspace
+from rflbuild.store import remove_tree
+from rflbuild.verdict import environment_error, usage_error
+
+DEFAULT_KIND = "hello"
+_COMMON = "common"
+_PLACEHOLDERS = ("rfl_module", "RflModule")
+# MODULE_NAME_LEN is 64 - sizeof(unsigned long) with the final NUL (include/linux/moduleparam.h).
+_LONGEST_NAME = 55
+_KEYWORDS = set(
+    # The Rust Reference, "Keywords"; C23 (ISO/IEC 9899:2024), 6.4.1
+    "abstract as async await become box break const continue crate do dyn else enum extern false "
+    "final fn for gen if impl in let loop macro match mod move mut override priv pub ref return "
+    "self static struct super trait true try type typeof union unsafe unsized use virtual where "
+    "while yield auto bool case char default double float goto inline int long register restrict "
+    "short signed sizeof switch typedef unsigned void volatile constexpr nullptr thread_local "
+    "alignas alignof static_assert typeof_unqual".split()
+)
+# Crates that every module is linked with or named beside (rust/Makefile).
+_CRATES = set(
+    "alloc bindings build_error compiler_builtins core ffi kernel macros pin_init "
+    "pin_init_internal proc_macro proc_macro2 quote std syn test uapi zerocopy".split()
+)
+# Types that the module's own type would hide (rust/kernel/prelude.rs, core's prelude).
+_PRELUDE = set(
+    "Box Clone Copy Default Drop Eq Err Error Fn From Into Iterator Module None Ok Option "
+    "Ord Pin Result Send Some String Sync ThisModule Vec".split()
+)
+_BOUND = re.compile(r">=(\d+\.\d+)")
+
+
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder of templates/: kind.yaml, the files, and overlays `until-V` for older kernels."""
+
+    summary: str
+    kernel: str = ">=6.12"
+    name: str = ""
+
+    @property
+    def oldest(self) -> tuple[int, ...]:
+        """The oldest kernel whose Rust API has what the kind needs."""
+        found = _BOUND.fullmatch(self.kernel)
+        if not found:
+            raise usage_error(f"templates/{self.name}/kind.yaml: `kernel` is not like >=6.12")
+        return tuple(int(part) for part in found[1].split("."))
+
+
+def kinds(workspace: Workspace) -> dict[str, Kind]:
+    """The kinds of modules by name."""
+    found = {}
+    for path in sorted(workspace.templates.glob("*/kind.yaml")):
+        name = path.parent.name
+        found[name] = msgspec.structs.replace(document.read(path, Kind), name=name)
+    return found
+
+
+def kind_names(workspace: Workspace) -> list[str]:
+    """The names of the kinds, without reading them."""
+    return sorted(path.parent.name for path in workspace.templates.glob("*/kind.yaml"))
+
+
+def load_kind(workspace: Workspace, name: str) -> Kind:
+    """The kind of that name; RflError(usage) names the others."""
+    known = kind_names(workspace)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(known)}"
+        raise usage_error(f"unknown kind `{name}`; {hint}")
+    path = workspace.templates / name / "kind.yaml"
+    return msgspec.structs.replace(document.read(path, Kind), name=name)
+
+
+def check_name(name: str) -> None:
+    """Raise RflError(usage) unless a module can have this name in C, Rust and make."""
+    reason = ""
+    if "/" in name or name.startswith("."):
+        reason = "it is a path"
+    elif not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        reason = "it is no identifier of small letters, digits and _, beginning with a letter"
+    elif len(name) > _LONGEST_NAME:
+        reason = f"the kernel allows {_LONGEST_NAME} characters"
+    elif name in _KEYWORDS or keyword.iskeyword(name):
+        reason = "it is a keyword of Rust or C"
+    elif name in _CRATES:
+        reason = "a crate of the kernel's build has it"
+    elif camel(name) in _PRELUDE:
+        reason = f"the module's type would hide {camel(name)} of the kernel's prelude"
+    if reason:
+        near = re.sub(r"\W+", "_", name.strip("./ ").lower()).strip("_")
+        hint = ""
+        if near != name and re.fullmatch(r"[a-z][a-z0-9_]*", near):
+            hint = f"; `{near}` would do"
+        raise usage_error(f"`{name}` cannot be a module's name: {reason}{hint}")
+
+
+def camel(name: str) -> str:
+    """`my_driver` as Rust names a type: `MyDriver`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def files(
+    workspace: Workspace, kind: Kind, name: str, version: Sequence[int], release: str
+) -> dict[str, str]:
+    """The files of a new module, by name, for a kernel of that version.
+
+    Raises RflError(usage) when the kernel is older than the kind can be.
+    """
+    if tuple(version[:2]) < kind.oldest:
+        raise usage_error(
+            f"the kind `{kind.name}` needs Linux {'.'.join(map(str, kind.oldest))} or newer, "
+            f"and this is {release}"
+        )
+    sources: dict[str, Path] = {}
+    folders = [workspace.templates / _COMMON, workspace.templates / kind.name]
+    folders += _overlays(workspace.templates / kind.name, version)
+    for folder in folders:
+        sources |= {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    sources.pop("kind.yaml", None)
+    made = {}
+    for file, path in sources.items():
+        if path.suffix == ".j2":
+            text = render(path, name=name, kind=kind.name, summary=kind.summary, kernel=release)
+        else:
+            text = _with_name(path.read_text(), name)
+        made[_with_name(file.removesuffix(".j2"), name)] = text
+    return made
+
+
+def _overlays(folder: Path, version: Sequence[int]) -> list[Path]:
+    """The folders `until-V` that are for kernels older than V; the oldest V has the last word."""
+    found = []
+    for path in folder.glob("until-*"):
+        bound = tuple(int(part) for part in path.name.removeprefix("until-").split("."))
+        if tuple(version[:2]) < bound:
+            found.append((bound, path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _with_name(text: str, name: str) -> str:
+    snake, type_name = _PLACEHOLDERS
+    return text.replace(snake, name).replace(type_name, camel(name))
+
+
+def new_module(
+    session: Session, name: str, kind: Kind, version: Sequence[int], release: str
+) -> Path:
+    """Make modules/NAME/ from a kind; nothing that exists is touched."""
+    check_name(name)
+    folder = session.workspace.modules / name
+    if folder.exists() or folder.is_symlink():
+        raise usage_error(f"modules/{name} is there already: choose another name, or remove it")
+    content = files(session.workspace, kind, name, version, release)
+    folder.parent.mkdir(exist_ok=True)
+    half = folder.parent / f".{name}.new"
+    remove_tree(half)
+    try:
+        half.mkdir()
+        for file, text in content.items():
+            (half / file).write_text(text)
+        half.rename(folder)
+    except OSError as error:
+        raise environment_error(f"cannot make {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return folder

@@ -1,0 +1,144 @@
+"""The steps of a test: each action, and how it is judged by itself."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Mapping
+
+from rflbuild import klog, testspec
+from rflbuild.guest import Answer, Guest
+from rflbuild.report import StepResult
+from rflbuild.testspec import Step, find_in_order, texts
+from rflbuild.verdict import RflError, Verdict
+
+_SETTLE = 0.2  # seconds for the console to bring what belongs to an error
+
+
+def take(running: Guest, step: Step, default_timeout: float) -> StepResult:
+    """One step, judged by itself; RflError is a crash, a time-out or QEMU's end."""
+    begun = time.monotonic()
+    mark = running.console.mark()
+    timeout = step.timeout or default_timeout
+    try:
+        answer, reason = _ACTIONS[step.action](running, step, timeout)
+        reason = reason or _log_reason(running, step, mark)
+    except RflError as error:
+        running.console.drain(_SETTLE)
+        lines = tuple(m.text for m in running.console.since(mark))
+        return StepResult(
+            step.title, error.verdict, time.monotonic() - begun, "", lines, error.sentence
+        )
+    lines = tuple(m.text for m in running.console.since(mark))
+    verdict = Verdict.FAIL if reason else Verdict.PASS
+    seconds = round(time.monotonic() - begun, 4)
+    return StepResult(step.title, verdict, seconds, answer.output, lines, reason)
+
+
+def _log_reason(running: Guest, step: Step, mark: int) -> str:
+    """What the kernel's log lacks, or holds and should not; messages may come a little late."""
+    expected = texts(step.log)
+    deadline = time.monotonic() + step.within
+    while True:
+        lines = [m.text for m in running.console.since(mark)]
+        missing = find_in_order(expected, lines)
+        if missing is None or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    if missing is not None:
+        return f"the kernel's log has no `{missing}` after what was expected before it"
+    for text in texts(step.log_not):
+        pattern = testspec.compile_text(text)
+        for line in lines:
+            if pattern.search(line):
+                return f"the kernel's log has `{line}`, and `{text}` is forbidden"
+    return ""
+
+
+def _insmod(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
+    params = " ".join(shlex.quote(f"{k}={_parameter(v)}") for k, v in step.params.items())
+    answer = running.run(f"insmod /modules/{step.insmod}.ko {params}", timeout)
+    reason = _load_reason("insmod", step, answer)
+    if not reason and not step.fails and not _loaded(running, str(step.insmod), timeout):
+        reason = "insmod succeeded, and yet it is not in /proc/modules"
+    return answer, reason
+
+
+def _rmmod(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
+    answer = running.run(f"rmmod {step.rmmod}", timeout)
+    reason = _load_reason("rmmod", step, answer)
+    if not reason and not step.fails and _loaded(running, str(step.rmmod), timeout):
+        reason = "rmmod succeeded, and yet it is still in /proc/modules"
+    return answer, reason
+
+
+def _loaded(running: Guest, name: str, timeout: float) -> bool:
+    """Whether the kernel lists a module; in its list `-` has become `_`."""
+    listed = running.run(f"grep -q '^{name.replace('-', '_')} ' /proc/modules", timeout)
+    return listed.status == 0
+
+
+def _load_reason(tool: str, step: Step, answer: Answer) -> str:
+    """Whether insmod or rmmod failed as it should, by the name of its errno."""
+    words = answer.output.strip()
+    if answer.status == 0:
+        return f"{tool} succeeded, and {step.fails} was expected" if step.fails else ""
+    named = klog.name_errno(words)
+    if step.fails and named == step.fails:
+        return ""
+    told = f"{named} ({words})" if named else words
+    return f"{tool} failed with {told}" + (f", not {step.fails}" if step.fails else "")
+
+
+def _parameter(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value)
+
+
+def _shell(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
+    answer = running.run(str(step.run), timeout)
+    wanted = step.status or 0
+    if answer.status != wanted:
+        return answer, f"it exited with {answer.status}, not {wanted}"
+    missing = find_in_order(texts(step.output), answer.output.splitlines())
+    if missing is not None:
+        return answer, f"its output has no `{missing}` after what was expected before it"
+    return answer, ""
+
+
+def _wait_for(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
+    limit = max(int(timeout), 1)
+    loop = f"until {{ {step.wait_for}\n}} >/dev/null 2>&1; do sleep 0.05; done"
+    answer = running.run(f"timeout {limit} sh -c {shlex.quote(loop)}", timeout + 5)
+    return answer, f"it did not come true within {limit} s" if answer.status else ""
+
+
+def _ping(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
+    answer = running.run(f"ping -c {step.count} -W 2 {shlex.quote(str(step.ping))}", timeout)
+    lines = [line for line in answer.output.splitlines() if "packet loss" in line]
+    if answer.status or not any(", 0% packet loss" in line for line in lines):
+        return answer, f"packets were lost ({lines[0] if lines else answer.output.strip()})"
+    return answer, ""
+
+
+def _qmp(running: Guest, step: Step, _timeout: float) -> tuple[Answer, str]:
+    assert step.qmp  # noqa: S101 - `action` says so
+    begun = time.monotonic()
+    told = running.qmp(step.qmp.execute, step.qmp.arguments)
+    return Answer(0, str(told), time.monotonic() - begun, 0), ""
+
+
+def _look(_running: Guest, _step: Step, _timeout: float) -> tuple[Answer, str]:
+    return Answer(0, "", 0.0, 0), ""
+
+
+_ACTIONS: Mapping[str, Callable[[Guest, Step, float], tuple[Answer, str]]] = {
+    "insmod": _insmod,
+    "rmmod": _rmmod,
+    "run": _shell,
+    "wait_for": _wait_for,
+    "ping": _ping,
+    "qmp": _qmp,
+    "log": _look,
+}

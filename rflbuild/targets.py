@@ -1,0 +1,86 @@
+"""What `qemu-test TARGET` means: a module of the user's, any folder, a kind, or a test by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rflbuild import module, scaffold, testspec
+from rflbuild.module import Module
+from rflbuild.scaffold import Kind
+from rflbuild.session import Session
+from rflbuild.source import Source
+from rflbuild.store import key_of, write_atomically
+from rflbuild.testspec import TestSpec
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is tested: a module, or none for a test of the kernel's own modules.
+
+    `kind` is set for a template until `for_kernel` has rendered it; `files` is
+    the folder in which the test's own files are.
+    """
+
+    name: str
+    spec: TestSpec
+    files: Path
+    module: Module | None = None
+    kind: Kind | None = None
+
+
+def find(session: Session, wanted: str) -> Target:
+    """The target of that name or path.
+
+    A name means modules/NAME, else the kind NAME as it stands in templates/,
+    else configs/tests/NAME.yaml; anything else is a folder. Raises
+    RflError(usage) with the names that there are.
+    """
+    workspace = session.workspace
+    tests = workspace.configs / "tests"
+    if not _is_path(wanted):
+        own = workspace.modules / wanted
+        if own.is_dir():
+            return _folder(session, own, f"modules/{wanted}")
+        if wanted in scaffold.kind_names(workspace):
+            kind = scaffold.load_kind(workspace, wanted)
+            return Target(wanted, TestSpec(), workspace.templates / wanted, kind=kind)
+        named = tests / f"{wanted}.yaml"
+        if named.is_file():
+            return Target(wanted, testspec.read(named), tests)
+    path = Path(wanted).expanduser()
+    if _is_path(wanted) or path.is_dir():
+        return _folder(session, path, wanted)
+    known = [*module.names(session), *scaffold.kind_names(workspace)]
+    raise module.unknown(wanted, [*known, *sorted(p.stem for p in tests.glob("*.yaml"))])
+
+
+def for_kernel(session: Session, target: Target, source: Source) -> Target:
+    """The target with its module's files right for a kernel."""
+    if target.kind is None:
+        return target
+    files = scaffold.files(
+        session.workspace, target.kind, target.name, source.version, source.release
+    )
+    folder = session.store.work("template", key_of(target.name, sorted(files.items())))
+    for name, text in files.items():
+        path = folder / name
+        if not path.is_file() or path.read_text() != text:
+            write_atomically(path, text)
+    rendered = Module(target.name, folder, f"templates/{target.name}")
+    spec = testspec.read(folder / "test.yaml")
+    return replace(target, module=rendered, spec=spec, files=folder, kind=None)
+
+
+def _is_path(wanted: str) -> bool:
+    return "/" in wanted or wanted in (".", "..") or wanted.startswith("~")
+
+
+def _folder(session: Session, folder: Path, shown: str) -> Target:
+    found = module.at(folder, shown)
+    own = found.directory / "test.yaml"
+    named = session.workspace.configs / "tests" / f"{found.name}.yaml"
+    if own.is_file():
+        return Target(found.name, testspec.read(own), found.directory, found)
+    spec = testspec.read(named) if named.is_file() else TestSpec()
+    return Target(found.name, spec, named.parent, found)

@@ -1,0 +1,207 @@
+"""A run: the guest boots while the module is built, then the steps, then one verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild import (
+    accelerator,
+    chain,
+    guest,
+    initramfs,
+    module,
+    report,
+    steps,
+    targets,
+    testspec,
+)
+from rflbuild.chain import Links, Request
+from rflbuild.guest import Boot, Guest
+from rflbuild.kernel import Kernel
+from rflbuild.report import Result, StepResult
+from rflbuild.session import Session
+from rflbuild.targets import Target
+from rflbuild.terminal import duration
+from rflbuild.testspec import Step, TestSpec, texts
+from rflbuild.verdict import RflError, Verdict, usage_error
+
+BOOT_TIMEOUT = 60.0  # seconds; the small kernel needs one, a debug kernel under load ten
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run that was asked for; `timeout` bounds the whole of it, in seconds."""
+
+    target: str
+    request: Request
+    timeout: float | None = None
+
+    def command(self) -> str:
+        """The command that makes the same run again."""
+        words = ["./rfl", "qemu-test", self.target, *self.request.words()]
+        if self.timeout:
+            words += ["--timeout", f"{self.timeout:g}"]
+        return shlex.join(words)
+
+
+def run(session: Session, order: Order) -> Result:
+    """Judge a target; whatever happens, the results folder says what it came to."""
+    chain.check(session, order.request)
+    target = targets.find(session, order.target)
+    folder, begun = report.open_folder(session.workspace.results, target.name)
+    result = Result(target.name, order.command(), begun, folder)
+    started = time.monotonic()
+    links = Links(session)
+    try:
+        with _bounded(session, order.timeout or target.spec.timeout):
+            _run(session, order, target, result, links)
+    except RflError as error:
+        result.end_with(error)
+    finally:
+        result.seconds = round(time.monotonic() - started, 3)
+        result.links = links.done
+        result.write()
+    return result
+
+
+@contextlib.contextmanager
+def _bounded(session: Session, timeout: float | None) -> Iterator[None]:
+    """End everything after `timeout` seconds, as the verdict `timeout`."""
+    if timeout is None:
+        yield
+        return
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        session.processes.stop_all()
+
+    timer = threading.Timer(timeout, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except RflError:
+        if not over.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if over.is_set():
+        raise RflError(Verdict.TIMEOUT, f"the run did not end within its {timeout:g} s")
+
+
+def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
+    planned = chain.plan(session, order.request, links)
+    target = targets.for_kernel(session, target, planned.source)
+    kernel = chain.build_kernel(session, planned, links)
+    _record_kernel(result, kernel)
+    boot = boot_for(session, kernel, target.spec)
+    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
+    with Guest(session, boot, result.folder) as running:
+        result.guest["command"] = shlex.join(running.command)
+        files, names = load(session, target, kernel, links, result)
+        running.put(files)
+        running.wait_until_ready(BOOT_TIMEOUT)
+        what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
+        links.add("boot", what, "", running.boot_seconds, cached=False)
+        running.unpack(BOOT_TIMEOUT)
+        asked = target.spec.steps or testspec.default_steps(names)
+        applicable = [step for step in asked if step.applies(kernel.source.version)]
+        _take(session, running, applicable, target.spec, result)
+
+
+def _record_kernel(result: Result, kernel: Kernel) -> None:
+    result.kernel = {
+        "release": kernel.source.release,
+        "source": kernel.source.name,
+        "arch": kernel.arch.name,
+        "config": kernel.label,
+        "key": kernel.key,
+    }
+    result.toolchain = {"name": kernel.toolchain.name, "key": kernel.toolchain.key}
+
+
+def boot_for(session: Session, kernel: Kernel, spec: TestSpec, *, person: bool = False) -> Boot:
+    """The guest of a test: the kernel, its initramfs and the machine that the test names."""
+    root = initramfs.build(session, kernel, initramfs.busybox(session, kernel.arch))
+    chosen = accelerator.choose(session, kernel.toolchain, kernel.arch)
+    return Boot(
+        kernel.arch, spec.machine, kernel.toolchain, kernel.image, root, chosen.name, person
+    )
+
+
+def load(
+    session: Session, target: Target, kernel: Kernel, links: Links, result: Result | None = None
+) -> tuple[dict[str, Path], list[str]]:
+    """The files that the guest gets, and the names of the modules in their order."""
+    objects: tuple[Path, ...] = ()
+    if target.module:
+        built = module.build(session, target.module, kernel)
+        objects = built.objects
+        links.add("module", target.name, built.key, built.seconds, cached=built.cached)
+        if result:
+            result.module = {"name": target.name, "path": target.module.shown, "key": built.key}
+    files = {path.name: path for path in objects}
+    names = [path.stem for path in objects]
+    for step in target.spec.steps:
+        name = step.insmod and f"{step.insmod}.ko"
+        if name and name not in files and step.applies(kernel.source.version):
+            files[name] = _in_tree(kernel, name)
+    for extra in target.spec.files:
+        files[extra] = target.files / extra
+    return files, names
+
+
+def _in_tree(kernel: Kernel, name: str) -> Path:
+    """A module that the kernel itself was built with, such as a sample."""
+    order = kernel.out / "modules.order"
+    wanted = {name, name.replace("_", "-"), name.replace("-", "_")}
+    for line in order.read_text().split() if order.is_file() else []:
+        path = (kernel.out / line).with_suffix(".ko")
+        if path.name in wanted:
+            return path
+    raise usage_error(
+        f"the test loads {name}, which neither the module's folder nor the kernel "
+        f"({kernel.label}) builds: mend the step, or add its option by --fragment"
+    )
+
+
+def _take(
+    session: Session, running: Guest, todo: list[Step], spec: TestSpec, result: Result
+) -> None:
+    """Take the steps in turn, until one does not hold, and give the verdict."""
+    allowed = [testspec.compile_text(text) for text in texts(spec.allow_log)]
+    for step in todo:
+        done = steps.take(running, step, spec.step_timeout)
+        trouble = [
+            s for s in running.console.splats() if not any(p.search(s.headline) for p in allowed)
+        ]
+        if trouble:
+            error = guest.crash(trouble[0], result.folder)
+            done = StepResult(
+                done.title, Verdict.CRASH, done.seconds, done.output, done.messages, error.sentence
+            )
+        result.steps.append(done)
+        _show(session, done)
+        if trouble:
+            raise error
+        if done.verdict is not Verdict.PASS:
+            detail = "\n".join([*done.messages[-20:], done.output.strip()]).strip()
+            raise RflError(done.verdict, f"{done.title}: {done.reason}", detail)
+    result.end(Verdict.PASS)
+
+
+def _show(session: Session, done: StepResult) -> None:
+    terminal = session.terminal
+    good = done.verdict is Verdict.PASS
+    word = terminal.paint("ok" if good else str(done.verdict), "green" if good else "red")
+    terminal.line(f"  {word:<8} {done.title}  {terminal.paint(duration(done.seconds), 'dim')}")
+    if good:
+        for message in done.messages:
+            terminal.line(f"           {terminal.paint(message, 'dim')}")
