@@ -27,7 +27,7 @@ import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
 from rflbuild.arch import Arch
-from rflbuild.initramfs import PAYLOAD_OFFSET
+from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
 from rflbuild.klog import LogReader, Message, Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.session import Session
@@ -221,7 +221,8 @@ class Guest:
         with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, path in files.items():
                 tar.add(path, arcname=name, recursive=False, filter=_plain)
-        content = archive.getbuffer()
+        blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
+        content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
         if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
             raise environment_error(
                 f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"

@@ -17,6 +17,7 @@ from rflbuild.verdict import environment_error
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 PAYLOAD_SERIAL = "rfl-payload"
 PAYLOAD_OFFSET = 1 << 20
+PAYLOAD_BLOCK = 4096
 _PACKAGE = "busybox-static"
 _INIT = "init.j2"
 _DESCRIPTION = "initramfs.desc.j2"
@@ -48,6 +49,7 @@ def build(session: Session, kernel: Kernel, busybox_path: Path) -> Path:
         "address": ADDRESS,
         "gateway": GATEWAY,
         "payload_offset": PAYLOAD_OFFSET,
+        "payload_block": PAYLOAD_BLOCK,
         "payload_serial": PAYLOAD_SERIAL,
     }
     key = key_of("initramfs", texts, values, str(busybox_path), kernel.toolchain.key)

@@ -98,80 +98,106 @@ class _Shape(enum.Enum):
 
 @dataclass(frozen=True)
 class _Head:
-    """The words a kind of report begins with, and the place in the sources that prints them."""
+    """The words that a kind of report begins with."""
 
     kind: SplatKind
     shape: _Shape
     pattern: str
-    source: str
 
 
 _K, _S = SplatKind, _Shape
 
-# Looked up in Linux 6.12 and 7.3. Patterns are matched from the start of a text, the first that
-# matches counts, and none has a capturing group.
-# fmt: off
+# Looked up in Linux 6.12 and 7.3, each below the files that print it. Patterns match the start
+# of a text and have no groups of their own; the first that matches counts.
 _HEADS = (
-    _Head(_K.PANIC, _S.PANIC, r"Kernel panic - not syncing", "kernel/panic.c: vpanic"),
-    _Head(_K.RUST_PANIC, _S.LEAD, r"rust_kernel: panicked at ", "rust/kernel/lib.rs: panic"),
-    _Head(_K.OOPS, _S.LEAD, r"(?:CPU \d+ )?Unable to handle kernel ", "arch/*/mm/fault.c; CPU: loongarch, mips"),
-    _Head(_K.OOPS, _S.LEAD, r"BUG: kernel NULL pointer dereference", "arch/x86/mm/fault.c: show_fault_oops"),
-    _Head(_K.OOPS, _S.LEAD, r"BUG: [Uu]nable to handle ", "arch/x86, arch/powerpc: mm/fault.c"),
-    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?PANIC: (?:double fault|early exception)", "arch/x86/kernel/traps.c, mm/extable.c"),
-    _Head(_K.OOPS, _S.LEAD, r"BUG: \S+ stack guard page was hit", "arch/x86/kernel/traps.c: handle_stack_overflow"),
-    _Head(_K.OOPS, _S.LEAD, r"Insufficient stack space to handle exception!", "arch/arm64, arch/riscv: kernel/traps.c"),
-    _Head(_K.OOPS, _S.LEAD, r"SError Interrupt on CPU\d+", "arch/arm64/kernel/traps.c: arm64_serror_panic"),
-    _Head(_K.OOPS, _S.LEAD, r"Unhandled .+ exception on CPU\d+", "arch/arm64/kernel/entry-common.c: __panic_unhandled"),
-    _Head(_K.OOPS, _S.LEAD, r"CFI failure at ", "kernel/cfi.c: report_cfi_failure"),
-    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?Missing ENDBR: ", "arch/x86/kernel/cet.c: do_kernel_cp_fault"),
-    _Head(_K.OOPS, _S.OOPS, r"Internal error: .*\[#\d+\]", "arch/arm64, arch/arm: kernel/traps.c: __die"),
-    _Head(_K.OOPS, _S.OOPS, r"(?:Oops|Kernel BUG|Kernel bug detected|general protection fault)\b.*\[#\d+\]", "arch/*/kernel: die"),
-    _Head(_K.BUG, _S.TRAP, r"kernel BUG at ", "lib/bug.c: __report_bug"),
-    _Head(_K.BUG, _S.LEAD, r"skbuff: skb_(?:over|under)_panic: ", "net/core/skbuff.c: skb_panic"),
-    _Head(_K.WARNING, _S.TRAP, r"WARNING: (?:\[.*\] )?(?:\S+:\d+ )?at .+, CPU#\d+: ", "kernel/panic.c: __warn (7.x)"),
-    _Head(_K.WARNING, _S.TRAP, r"WARNING: CPU: \d+ PID: \d+ at ", "kernel/panic.c: __warn (6.12)"),
-    _Head(_K.KASAN, _S.RULED, r"BUG: KASAN: ", "mm/kasan/report.c: print_error_description"),
-    _Head(_K.KFENCE, _S.RULED, r"BUG: KFENCE: ", "mm/kfence/report.c: kfence_report_error"),
-    _Head(_K.KCSAN, _S.RULED, r"BUG: KCSAN: ", "kernel/kcsan/report.c: print_report"),
-    _Head(_K.KMSAN, _S.RULED, r"BUG: KMSAN: ", "mm/kmsan/report.c: kmsan_report"),
-    _Head(_K.UBSAN, _S.TRAP, r"(?:traps: )?UBSAN: .+ (?:in|at) ", "lib/ubsan.c: ubsan_prologue; arch/x86/kernel/traps.c"),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: possible (?:circular locking|recursive locking|irq lock inversion)", "kernel/locking/lockdep.c: print_circular_bug_header, ..."),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: \S+-safe -> \S+-unsafe lock order detected", "kernel/locking/lockdep.c: print_bad_irq_dependency"),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:inconsistent lock state|chain_key collision|suspicious RCU usage)", "kernel/locking/lockdep.c: print_usage_bug, ..."),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:bad unlock balance|bad contention) detected!", "kernel/locking/lockdep.c: print_unlock_imbalance_bug, ..."),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:held lock freed!|Nested lock was not taken)", "kernel/locking/lockdep.c: print_freed_lock_bug, ..."),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:lock held when returning to user space|.+/\d+ still has locks held)!", "kernel/locking/lockdep.c: lockdep_sys_exit, ..."),
-    _Head(_K.LOCKDEP, _S.STACK, r"\[ BUG: Invalid wait context \]", "kernel/locking/lockdep.c: print_lock_invalid_wait_context"),
-    _Head(_K.LOCKDEP, _S.STACK, r"INFO: trying to register non-static key", "kernel/locking/lockdep.c: assign_lock_key"),
-    _Head(_K.LOCKDEP, _S.STACK, r"BUG: MAX_\w+ too low!", "kernel/locking/lockdep.c: print_lockdep_off"),
-    _Head(_K.LOCKDEP, _S.LEAD, r"BUG: key \S+ has not been registered!", "kernel/locking/lockdep.c: lockdep_init_map_type"),
-    _Head(_K.RCU_STALL, _S.STACK, r"(?:rcu: )?INFO: \S+ (?:self-)?detected (?:expedited )?stall", "kernel/rcu: tree_stall.h, tree_exp.h, tasks.h"),
-    _Head(_K.SOFT_LOCKUP, _S.STACK, r"watchdog: BUG: soft lockup - CPU#\d+ stuck", "kernel/watchdog.c: watchdog_timer_fn"),
-    _Head(_K.HARD_LOCKUP, _S.STACK, r"(?:NMI )?watchdog: (?:CPU\d+: )?Watchdog detected hard LOCKUP", "kernel/watchdog.c: watchdog_hardlockup_check"),
-    _Head(_K.HARD_LOCKUP, _S.STACK, r"smp: csd: Detected non-responsive CSD lock", "kernel/smp.c: csd_lock_wait_toolong"),
-    _Head(_K.WORKQUEUE_LOCKUP, _S.STACK, r"BUG: workqueue lockup - pool", "kernel/workqueue.c: wq_watchdog_timer_fn"),
-    _Head(_K.HUNG_TASK, _S.STACK, r"INFO: task .+:\d+ blocked(?: in I/O wait)? for more than \d+ seconds", "kernel/hung_task.c: hung_task_info"),
-    _Head(_K.RT_THROTTLING, _S.LINE, r"sched: RT throttling activated", "kernel/sched/rt.c: sched_rt_runtime_exceeded"),
-    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: scheduling (?:while atomic|in a non-blocking section)", "kernel/sched/core.c: __schedule_bug, schedule_debug"),
-    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: sleeping function called from invalid context", "kernel/sched/core.c: __might_resched"),
-    _Head(_K.SLAB_LEAK, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): Objects remaining", "mm/slub.c: list_slab_objects"),
-    _Head(_K.SLAB_LEAK, _S.LEAD, r"kmem_cache_destroy .+: Slab cache still has objects", "mm/slab_common.c: kmem_cache_destroy"),
-    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): ", "mm/slub.c: __slab_bug"),
-    _Head(_K.MEMORY_CORRUPTION, _S.STACK, r"BUG: Bad (?:page|rss-counter) ", "mm/page_alloc.c, mm/memory.c, mm/filemap.c, kernel/fork.c"),
-    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"usercopy: Kernel memory (?:exposure|overwrite) attempt detected", "mm/usercopy.c: usercopy_abort"),
-    _Head(_K.LIST_CORRUPTION, _S.LEAD, r"list_(?:add|del) (?:corruption|double add)", "lib/list_debug.c"),
-    _Head(_K.REFCOUNT, _S.LEAD, r"refcount_t: ", "lib/refcount.c: refcount_warn_saturate"),
-    _Head(_K.KMEMLEAK, _S.LINE, r"kmemleak: \d+ new suspected memory leaks", "mm/kmemleak.c: kmemleak_scan"),
-    _Head(_K.NETDEV_LEAK, _S.LINE, r"unregister_netdevice: waiting for ", "net/core/dev.c: netdev_wait_allrefs_any"),
-    _Head(_K.DMA_API, _S.LEAD, r"DMA-API: .+: (?:device driver |mapping sg |cacheline tracking )", "kernel/dma/debug.c: err_printk"),
-    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: .+ \(active state \d+\) object", "lib/debugobjects.c: debug_print_object"),
-    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: object \S+ is (?:NOT )?on stack", "lib/debugobjects.c: debug_object_is_on_stack"),
-    _Head(_K.IRQ, _S.STACK, r"irq (?:\d+: nobody cared|event \d+: bogus return value)", "kernel/irq/spurious.c: __report_bad_irq"),
-    _Head(_K.DUPLICATE_NAME, _S.STACK, r"sysfs: cannot create duplicate filename ", "fs/sysfs/dir.c: sysfs_warn_dup"),
-    # All others that the kernel itself calls a bug: spinlocks, smp_processor_id(), mempools.
-    _Head(_K.BUG, _S.STACK, r"BUG: ", "lib/smp_processor_id.c, kernel/locking/spinlock_debug.c, ..."),
+    # kernel/panic.c: vpanic(); __warn() of 7.3; __warn() of 6.12
+    _Head(_K.PANIC, _S.PANIC, r"Kernel panic - not syncing"),
+    _Head(_K.WARNING, _S.TRAP, r"WARNING: (?:\[.*\] )?(?:\S+:\d+ )?at .+, CPU#\d+: "),
+    _Head(_K.WARNING, _S.TRAP, r"WARNING: CPU: \d+ PID: \d+ at "),
+    # lib/bug.c: __report_bug()
+    _Head(_K.BUG, _S.TRAP, r"kernel BUG at "),
+    # rust/kernel/lib.rs: panic(), which calls BUG()
+    _Head(_K.RUST_PANIC, _S.LEAD, r"rust_kernel: panicked at "),
+    # arch/*/kernel: die(). arm64 and arm; riscv, powerpc and x86; loongarch and mips; old x86
+    _Head(_K.OOPS, _S.OOPS, r"Internal error: .*\[#\d+\]"),
+    _Head(_K.OOPS, _S.OOPS, r"(?:Oops|Kernel BUG)\b.*\[#\d+\]"),
+    _Head(_K.OOPS, _S.OOPS, r"Kernel bug detected\[#\d+\]"),
+    _Head(_K.OOPS, _S.OOPS, r"general protection fault\b.*\[#\d+\]"),
+    # arch/*/mm/fault.c. All but x86; x86; x86 before 5.1, and powerpc
+    _Head(_K.OOPS, _S.LEAD, r"(?:CPU \d+ )?Unable to handle kernel "),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: kernel NULL pointer dereference"),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: [Uu]nable to handle "),
+    # arch/x86: kernel/traps.c, mm/extable.c, kernel/cet.c
+    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?PANIC: (?:double fault|early exception)"),
+    _Head(_K.OOPS, _S.LEAD, r"BUG: .+ stack guard page was hit"),
+    _Head(_K.OOPS, _S.LEAD, r"(?:traps: )?Missing ENDBR: "),
+    # arch/arm64/kernel/traps.c and entry-common.c, arch/riscv/kernel/traps.c
+    _Head(_K.OOPS, _S.LEAD, r"Insufficient stack space to handle exception!"),
+    _Head(_K.OOPS, _S.LEAD, r"SError Interrupt on CPU\d+"),
+    _Head(_K.OOPS, _S.LEAD, r"Unhandled .+ exception on CPU\d+"),
+    # kernel/cfi.c: report_cfi_failure()
+    _Head(_K.OOPS, _S.LEAD, r"CFI failure at "),
+    # mm/kasan/report.c, mm/kfence/report.c, kernel/kcsan/report.c, mm/kmsan/report.c
+    _Head(_K.KASAN, _S.RULED, r"BUG: KASAN: "),
+    _Head(_K.KFENCE, _S.RULED, r"BUG: KFENCE: "),
+    _Head(_K.KCSAN, _S.RULED, r"BUG: KCSAN: "),
+    _Head(_K.KMSAN, _S.RULED, r"BUG: KMSAN: "),
+    # lib/ubsan.c: ubsan_prologue(); arch/x86/kernel/traps.c with CONFIG_UBSAN_TRAP
+    _Head(_K.UBSAN, _S.TRAP, r"(?:traps: )?UBSAN: .+ (?:in|at) "),
+    # kernel/locking/lockdep.c
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: possible (?:circular|recursive) locking "),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: possible irq lock inversion dependency "),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: \S+-safe -> \S+-unsafe lock order detected"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:inconsistent lock state|chain_key collision)"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:bad unlock balance|bad contention) detected!"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:held lock freed!|Nested lock was not taken)"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: lock held when returning to user space!"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: .+/\d+ still has locks held!"),
+    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: suspicious RCU usage"),
+    _Head(_K.LOCKDEP, _S.STACK, r"\[ BUG: Invalid wait context \]"),
+    _Head(_K.LOCKDEP, _S.STACK, r"INFO: trying to register non-static key"),
+    _Head(_K.LOCKDEP, _S.STACK, r"BUG: MAX_\w+ too low!"),
+    _Head(_K.LOCKDEP, _S.LEAD, r"BUG: key \S+ has not been registered!"),
+    # kernel/sched/core.c: __schedule_bug(), schedule_debug(), __might_resched()
+    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: scheduling while atomic: "),
+    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: scheduling in a non-blocking section: "),
+    _Head(_K.ATOMIC_SLEEP, _S.STACK, r"BUG: sleeping function called from invalid context "),
+    # kernel/rcu/tree_stall.h, tree_exp.h and tasks.h
+    _Head(_K.RCU_STALL, _S.STACK, r"(?:rcu: )?INFO: \S+ (?:self-)?detected (?:expedited )?stall"),
+    # kernel/watchdog.c, kernel/smp.c, kernel/workqueue.c, kernel/hung_task.c, kernel/sched/rt.c
+    _Head(_K.SOFT_LOCKUP, _S.STACK, r"watchdog: BUG: soft lockup - "),
+    _Head(_K.HARD_LOCKUP, _S.STACK, r"watchdog: (?:CPU\d+: )?Watchdog detected hard LOCKUP "),
+    _Head(_K.HARD_LOCKUP, _S.STACK, r"smp: csd: Detected non-responsive CSD lock "),
+    _Head(_K.WORKQUEUE_LOCKUP, _S.STACK, r"BUG: workqueue lockup - "),
+    _Head(_K.HUNG_TASK, _S.STACK, r"INFO: task .+:\d+ blocked(?: in I/O wait)? for more than "),
+    _Head(_K.RT_THROTTLING, _S.LINE, r"sched: RT throttling activated"),
+    # mm/slub.c: list_slab_objects() and __slab_bug(); mm/slab_common.c: kmem_cache_destroy()
+    _Head(_K.SLAB_LEAK, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): Objects remaining "),
+    _Head(_K.SLAB_LEAK, _S.LEAD, r"kmem_cache_destroy .+: Slab cache still has objects "),
+    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"BUG .+ \((?:Not t|T)ainted.*\): "),
+    # mm/page_alloc.c, mm/memory.c, mm/filemap.c, kernel/fork.c; mm/usercopy.c
+    _Head(_K.MEMORY_CORRUPTION, _S.STACK, r"BUG: Bad (?:page|rss-counter) "),
+    _Head(_K.MEMORY_CORRUPTION, _S.LEAD, r"usercopy: Kernel memory \w+ attempt detected "),
+    # lib/list_debug.c, lib/refcount.c
+    _Head(_K.LIST_CORRUPTION, _S.LEAD, r"list_(?:add|del) (?:corruption|double add)"),
+    _Head(_K.REFCOUNT, _S.LEAD, r"refcount_t: "),
+    # lib/debugobjects.c: debug_print_object(), debug_object_is_on_stack()
+    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: .+ \(active state \d+\) object"),
+    _Head(_K.DEBUG_OBJECTS, _S.LEAD, r"ODEBUG: object \S+ is (?:NOT )?on stack "),
+    # kernel/dma/debug.c: err_printk()
+    _Head(_K.DMA_API, _S.LEAD, r"DMA-API: .+: (?:device driver|mapping sg|cacheline tracking) "),
+    # mm/kmemleak.c: kmemleak_scan()
+    _Head(_K.KMEMLEAK, _S.LINE, r"kmemleak: \d+ new suspected memory leaks"),
+    # net/core/dev.c: netdev_wait_allrefs_any(); net/core/skbuff.c: skb_panic()
+    _Head(_K.NETDEV_LEAK, _S.LINE, r"unregister_netdevice: waiting for "),
+    _Head(_K.BUG, _S.LEAD, r"skbuff: skb_(?:over|under)_panic: "),
+    # kernel/irq/spurious.c: __report_bad_irq()
+    _Head(_K.IRQ, _S.STACK, r"irq (?:\d+: nobody cared|event \d+: bogus return value) "),
+    # fs/sysfs/dir.c: sysfs_warn_dup()
+    _Head(_K.DUPLICATE_NAME, _S.STACK, r"sysfs: cannot create duplicate filename "),
+    # lib/smp_processor_id.c, kernel/locking/spinlock_debug.c, mm/mempool.c, kernel/workqueue.c ...
+    _Head(_K.BUG, _S.STACK, r"BUG: "),
 )
-# fmt: on
 
 # One expression, so that a line that begins no report costs one match: group N is _HEADS[N-1].
 _ANY_HEAD = re.compile("|".join(f"({head.pattern})" for head in _HEADS))
@@ -217,13 +243,15 @@ class Splat:
         at = self.messages.index(self.head)
         if self.kind is SplatKind.RUST_PANIC:
             words = self.messages[at + 1 :]
-        elif self.kind is SplatKind.WARNING and _CUT_HERE.match(self.messages[0].text):
+        elif self.kind is SplatKind.WARNING:
             words = self.messages[1:at]
         else:
             return ""
-        # Lines of one printk() share its time.
-        same = itertools.takewhile(lambda word: word.time == words[0].time, words)
-        return "\n".join(word.text for word in same if not _CUT_HERE.match(word.text))
+        return "\n".join(
+            word.text
+            for word in itertools.takewhile(lambda word: not _CUT_HERE.match(word.text), words)
+            if word.time == words[0].time  # one printk(), not another CPU's
+        )
 
 
 class _Report:
@@ -236,16 +264,15 @@ class _Report:
         self.messages = [*before, message]
         self._traced = False
 
-    def goes_on_with(self, head: _Head) -> bool:
-        """Whether another headline is the next part of this report."""
-        return (self.shape, head.shape) in _GOES_ON
-
     def is_over_before(self, text: str) -> bool:
         """Whether a message does not belong to this report any more."""
-        if len(self.messages) >= _REPORT_MESSAGES:
-            return True
-        by_stack = self.shape in (_S.STACK, _S.LEAD)
-        return by_stack and self._traced and not _DUMP.match(text)
+        if _CUT_HERE.match(text):
+            return self.shape is not _S.LEAD
+        if _RULE.match(text):
+            return self.shape is not _S.RULED
+        if self._traced and self.shape in (_S.STACK, _S.LEAD):
+            return not _DUMP.match(text)
+        return len(self.messages) >= _REPORT_MESSAGES
 
     def add(self, message: Message) -> None:
         """Take a message that belongs to this report."""
@@ -325,7 +352,7 @@ class LogReader:
 
     def _begin(self, head: _Head, message: Message) -> None:
         self.panicked = self.panicked or head.kind is SplatKind.PANIC
-        if self._report and self._report.goes_on_with(head):
+        if self._report and (self._report.shape, head.shape) in _GOES_ON:
             self._report.shape = head.shape
             self._report.add(message)
             return
@@ -337,7 +364,7 @@ class LogReader:
 
     def _go_on(self, message: Message) -> None:
         text = message.text
-        if self._report and (self._report.is_over_before(text) or self._is_cut_off(text)):
+        if self._report and self._report.is_over_before(text):
             self._close()
         if self._report:
             self._report.add(message)
@@ -349,15 +376,6 @@ class LogReader:
             self._before = [*self._before, message] if len(self._before) < _LEAD_MESSAGES else []
         else:
             self._before = []
-
-    def _is_cut_off(self, text: str) -> bool:
-        """Whether a report ends because the start of another is seen."""
-        assert self._report is not None
-        if self._report.shape is _S.LEAD:
-            return False
-        return bool(_CUT_HERE.match(text)) or (
-            self._report.shape is not _S.RULED and bool(_RULE.match(text))
-        )
 
     def _close(self) -> None:
         if self._report:
@@ -435,8 +453,10 @@ _ERRNO_WORDS = {
     "operation timed out": "ETIMEDOUT",
     "not supported": "EOPNOTSUPP",
     "device timeout": "ETIME",
-    # insmod's own (busybox: modutils/modutils.c, moderror(); kmod: shared/util.c, mod_strerror()).
+    # insmod's own (busybox: modutils/modutils.c, moderror(); kmod: tools/insmod.c, mod_strerror()).
     "invalid module format": "ENOEXEC",
+    "invalid parameters": "EINVAL",
+    "unknown symbol in module": "ENOENT",
     "unknown symbol in module, or unknown parameter": "ENOENT",
     "module has wrong symbol version": "ESRCH",
     "kernel does not support requested operation": "ENOSYS",
@@ -466,5 +486,5 @@ def _name_errno_in_line(line: str) -> str | None:
             return str(symbol)
     if number := _NUMBER.search(line):
         return _ERRNO_NAMES.get(int(number[number.lastindex or 0]))
-    words = line.rpartition(": ")[2].strip().rstrip(".").lower()
-    return _ERRNO_WORDS.get(words)
+    words = line.rpartition(": ")[2].strip().removesuffix(" (see dmesg)")
+    return _ERRNO_WORDS.get(words.lower())

@@ -2,8 +2,10 @@
 
 //! A device without hardware or bus: a dial that can be turned from 0 to 10.
 //!
-//! It shows up as `/sys/bus/faux/devices/rfl_module`, and in `/sys/kernel/debug/rfl_module/` there
-//! are `position`, to be read and written, and `turns`, which counts the writes that were accepted.
+//! It shows up as `/sys/bus/faux/devices/rfl_module`. Its files are in
+//! `/sys/kernel/debug/rfl_module/`: `position` can be read and written, and `turns`
+//! counts the writes that were accepted. (Close them before you remove the module: Linux 7.3 does
+//! not keep a module for the sake of an open debugfs file, and oopses when it is closed later.)
 
 use kernel::{
     debugfs::{
@@ -29,6 +31,9 @@ module! {
     description: "A device without hardware",
     license: "GPL",
 }
+
+/// The name of the device, and of its folder in debugfs.
+const NAME: &CStr = c"rfl_module";
 
 /// The last position of the dial.
 const MAX: u8 = 10;
@@ -101,17 +106,14 @@ struct RflModule {
 
 impl kernel::Module for RflModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let registration = faux::Registration::new(c"rfl_module", None)?;
+        let registration = faux::Registration::new(NAME, None)?;
         let device: &Device = registration.as_ref().as_ref();
 
-        let files = KBox::pin_init(
-            Scope::dir(Dial::new(device), c"rfl_module", Dial::create_files),
-            GFP_KERNEL,
-        )?;
+        let files = Scope::dir(Dial::new(device), NAME, Dial::create_files);
         dev_info!(device, "here is the dial\n");
 
         Ok(RflModule {
-            _files: files,
+            _files: KBox::pin_init(files, GFP_KERNEL)?,
             _device: registration,
         })
     }

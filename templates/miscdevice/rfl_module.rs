@@ -2,8 +2,9 @@
 
 //! A device file that keeps what is written to it.
 //!
-//! Writing to `/dev/rfl_module` appends, and everyone who reads it sees the same bytes. It holds
-//! [`CAPACITY`] of them; opening it with `O_TRUNC` (the shell's `>`) makes it empty again.
+//! Writing to `/dev/rfl_module` appends, and everyone who reads it sees the
+//! same bytes. It holds [`CAPACITY`] of them; opening it with `O_TRUNC` (the shell's `>`) makes it
+//! empty again.
 
 use kernel::{
     fs::{

@@ -10,11 +10,11 @@ module! {
     authors: ["Your Name"],
     description: "Messages of every level, and module parameters",
     license: "GPL",
-    // Set by `insmod rfl_module.ko repeat=3 all_levels=1`, or, when the module is built into the
-    // kernel, by `rfl_module.repeat=3` on the kernel's command line. `modinfo` lists them. A value
-    // that does not fit its type keeps the module from loading: `insmod` reports EINVAL.
+    // Set by `insmod rfl_module.ko repeat=3 all_levels=1`. When the module is built into
+    // the kernel, by `rfl_module.repeat=3` on the kernel's command line.
     //
-    // The types there are: all integers and `bool`.
+    // A type can be any integer, or `bool`. With a value that does not fit, the module is not
+    // loaded, and `insmod` reports EINVAL. `modinfo` lists the parameters.
     params: {
         repeat: u8 {
             default: 1,

@@ -2,9 +2,9 @@
 
 //! A first kernel module: it says hello, keeps some numbers, and says goodbye.
 //!
-//! A module has no `main`. The kernel calls [`RflModule::init`] when the module is loaded
-//! (`insmod`), the module then lives on until it is removed (`rmmod`), and the kernel calls
-//! [`RflModule::drop`] at that point.
+//! A module has no `main`. When it is loaded (`insmod`), the kernel calls
+//! [`RflModule::init`]. From then on it just is there, for others to call. When it
+//! is removed (`rmmod`), the kernel calls [`RflModule::drop`].
 
 // There is no `std` in the kernel. `core` is there as ever, and the `kernel` crate takes the place
 // of the rest: memory, printing, locks, devices. Its prelude holds what nearly every module needs.
