@@ -95,24 +95,17 @@ def doctor(session: Session, request: Request, *, json: bool = False) -> int:
 
     arch = chain.check(session, request)
     tree = source.prepare(session, request.kernel)
-    reports = {}
-    kinds = ("system", "debian") if request.toolchain == "auto" else (request.toolchain,)
+    reports: dict[str, list[rows.Check]] = {}
     chosen = ""
-    for name in kinds:
-        try:
-            tools = (
-                toolchain.system(session, arch)
-                if name == "system"
-                else toolchain.debian_root(session)
-            )
-        except RflError as error:
-            session.terminal.note(f"{name}: {error.sentence}")
-            continue
-        checks = rows.report(session, tools, arch, tree)
-        if name == "system":  # the private root's needs are not the host's
-            checks = [c for c in checks if c.name not in rows.debian.HOST_PACKAGES]
+    for name in ("system", "debian") if request.toolchain == "auto" else (request.toolchain,):
+        if name == "system":
+            checks = rows.report(session, toolchain.system(session, arch), arch, tree)
+        elif session.store.has("root", toolchain.debian_key(session)):
+            checks = rows.report(session, toolchain.debian_root(session), arch, tree)
+        else:
+            checks = rows.without_root(session)
         reports[name] = checks
-        if all(c.good for c in checks if c.needed):
+        if all(check.good for check in checks if check.needed):
             chosen = name
             break
     if json:

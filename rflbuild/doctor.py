@@ -53,7 +53,9 @@ class Check:
         """The row's verdict in a word."""
         if self.good:
             return "ok"
-        return "missing" if self.needed else "not needed"
+        if not self.needed:
+            return "not needed"
+        return "missing" if self.found == "-" else "will not do"
 
 
 def minimum(session: Session, source: Source, tool: str) -> Version | None:
@@ -62,7 +64,7 @@ def minimum(session: Session, source: Source, tool: str) -> Version | None:
     done = session.processes.run(
         ["sh", str(script), tool], timeout=30.0, env={"SRCARCH": "", "ARCH": ""}
     )
-    return None if done.status else parse_version(done.output.strip() + ".0")
+    return None if done.status else parse_version(done.output)
 
 
 def passes(session: Session, toolchain: Toolchain, arch: Arch, source: Source) -> bool:
@@ -192,7 +194,7 @@ def _bindgen_for_llvm(found: dict[str, Tool]) -> Check:
     good = not matters or (bindgen is not None and bindgen >= (0, 72, 1))
     return Check(
         "bindgen for LLVM",
-        f"{dotted(bindgen)} with {dotted(clang)}",
+        f"{dotted(bindgen)} with {dotted(clang)}" if bindgen and clang else "-",
         ">= 0.72.1 from LLVM 22 on",
         found["bindgen"].path if "bindgen" in found else "-",
         good,
@@ -237,23 +239,51 @@ def _qemu(found: dict[str, Tool], arch: Arch) -> Check:
     )
 
 
-def host(session: Session) -> Iterator[Check]:
-    """What the `debian` toolchain and the guests need of this host."""
-    for program, package in debian.HOST_PACKAGES.items():
-        path = shutil.which(program)
-        needed = not (program == "newuidmap" and os.geteuid() == 0)
-        yield Check(
-            program, "yes" if path else "-", "any", path or "-", bool(path), needed,
-            "" if path else f"sudo apt install {package}",
-        )  # fmt: skip
+def host(session: Session, *, private_root: bool) -> Iterator[Check]:
+    """What the store, and the `debian` toolchain, need of this host."""
+    if private_root:
+        yield from _root_tools(session)
     free = shutil.disk_usage(session.store.root).free / 1e9
+    good = free >= _GIGABYTES
     yield Check(
         "disk space",
         f"{free:.1f} GB",
         f">= {_GIGABYTES:.0f} GB",
         str(session.store.root),
-        free >= _GIGABYTES,
-        mend="" if free >= _GIGABYTES else "make room, or set RFLBUILD_CACHE",
+        good,
+        mend="" if good else "make room, or set RFLBUILD_CACHE",
+    )
+
+
+def _root_tools(session: Session) -> Iterator[Check]:
+    """The programs that make and enter a private root; root may install them as we go."""
+    ordinary = os.geteuid() != 0
+    for program, package in debian.HOST_PACKAGES.items():
+        path = shutil.which(program)
+        needed = ordinary
+        mend = f"sudo apt install {package}" if ordinary else "installed at the first use"
+        yield Check(
+            program,
+            "yes" if path else "-",
+            "any",
+            path or "-",
+            bool(path),
+            needed,
+            "" if path else mend,
+        )
+    if not shutil.which("bwrap"):
+        return
+    done = session.processes.run(["bwrap", "--ro-bind", "/", "/", "true"], timeout=30.0)
+    words = (done.output.strip().splitlines() or ["it failed"])[-1]
+    yield Check(
+        "namespaces",
+        "yes" if done.status == 0 else words,
+        "bubblewrap runs",
+        "bwrap --ro-bind / / true",
+        done.status == 0,
+        mend=""
+        if done.status == 0
+        else "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, or run as root",
     )
 
 
@@ -278,9 +308,21 @@ def report(session: Session, toolchain: Toolchain, arch: Arch, source: Source) -
     """All rows for a toolchain: its tools, this host, KVM."""
     return [
         *examine(session, toolchain, arch, source),
-        *host(session),
+        *host(session, private_root=toolchain.root is not None),
         kvm(session, toolchain, arch),
     ]
+
+
+def without_root(session: Session) -> list[Check]:
+    """The rows for a private root that is not there yet: whether it can be made."""
+    made = Check(
+        "private root",
+        "not made yet",
+        "made at the first use",
+        "about a minute, 2 GB",
+        good=True,
+    )
+    return [made, *host(session, private_root=True)]
 
 
 def as_rows(checks: list[Check]) -> list[dict[str, object]]:

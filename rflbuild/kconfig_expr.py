@@ -19,6 +19,15 @@ TRISTATE = {"n": 0, "m": 1, "y": 2}
 _EMPTY_VALUE = {"int": "0", "hex": "0x0", "string": "", "bool": "n", "tristate": "n"}
 """The value of a symbol that the .config does not name (sym_calc_value, symbol.c)."""
 
+_VALID = {
+    "bool": (r"[yn]", "y or n"),
+    "tristate": (r"[ymn]", "y, m or n"),
+    "int": (r"-?(0|[1-9][0-9]*)", "a decimal number"),
+    "hex": (r"(0[xX])?[0-9a-fA-F]+", "a hexadecimal number"),
+    "string": (r'"([^"\\]|\\.)*"', "a text in double quotes"),
+}
+"""What a .config may say for each type (conf_set_sym_val and sym_string_valid)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
@@ -275,3 +284,9 @@ def _number(operand: _Operand) -> int | None:
 def unquoted(text: str) -> str:
     """A string without its quotes and backslashes; what has no quotes stays as it is."""
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text[:1] in {'"', "'"} else text
+
+
+def value_mistake(kind: str, value: str) -> str:
+    """What is wrong about a value that no option of a type can have, "" if it can."""
+    pattern, words = _VALID.get(kind, (".*", ""))
+    return "" if re.fullmatch(pattern, value) else f"is {kind}: it takes {words}, not {value}"

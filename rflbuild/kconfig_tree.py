@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,21 +25,13 @@ from rflbuild.kconfig_expr import (
     Symbol,
     Values,
     junction,
+    value_mistake,
 )
 from rflbuild.kconfig_read import Clause, Condition, Entry, parse_line, read_entries
 
 _MOST_NEAR = 5
 _MOST_TOLD = 4
 """How many of a kind a sentence names before it only counts the rest."""
-
-_VALID = {
-    "bool": (r"[yn]", "y or n"),
-    "tristate": (r"[ymn]", "y, m or n"),
-    "int": (r"-?(0|[1-9][0-9]*)", "a decimal number"),
-    "hex": (r"(0[xX])?[0-9a-fA-F]+", "a hexadecimal number"),
-    "string": (r'"([^"\\]|\\.)*"', "a text in double quotes"),
-}
-"""What a .config may say for each type (conf_set_sym_val and sym_string_valid)."""
 
 _CHECKS = (
     (re.compile(r"rustc"), "a check of the Rust compiler"),
@@ -87,7 +79,8 @@ class Explanation:
         parts = [self.reason] if self.reason else []
         if self.unmet:
             verb = "can be =m at most, because of" if self.ceiling == "m" else "needs"
-            parts.append(f"{verb} {_listed(map(str, self.unmet), 'and')}")
+            joint = "; " if any(part.hint for part in self.unmet) else ", "
+            parts.append(f"{verb} {joint.join(map(str, self.unmet))}")
         if self.near:
             parts.append(f"near names: {', '.join(self.near)}")
         return "; ".join(parts)
@@ -158,10 +151,13 @@ class KconfigTree:
         """
         if name not in self._entries:
             return self._unknown(name)
-        return self._known(self._question(name, wanted, Values(config, self._types)), deep=True)
-
-    def _question(self, name: str, wanted: str, values: Values) -> _Question:
-        return _Question(name, wanted, self._entries[name], values)
+        values = Values(config, self._types)
+        told = self._known(_Question(name, wanted, self._entries[name], values), deep=True)
+        if told.reason or told.unmet:
+            return told
+        if values.config.get(name, "n") == wanted:
+            return replace(told, reason=f"is {wanted}, as asked")
+        return replace(told, reason="has all that it needs: a line after this one must undo it")
 
     def _unknown(self, name: str) -> Explanation:
         if place := _defined_for_others(self._source, name):
@@ -172,7 +168,7 @@ class KconfigTree:
 
     def _known(self, question: _Question, *, deep: bool) -> Explanation:
         """Explain an option of this kernel; `deep` asks for hints on what is unmet."""
-        if mistake := _mistake(question):
+        if mistake := value_mistake(question.kind, question.wanted):
             return self._mistaken(question, mistake, deep=deep)
         if reason := self._renamed(question) or self._forced(question):
             return Explanation(known=True, reason=reason)
@@ -182,8 +178,7 @@ class KconfigTree:
         offer = min(offers, key=lambda conditions: len(question.unmet(conditions)))
         unmet = question.unmet(offer)
         if not unmet:
-            reason = self._otherwise(question, offer) or (_contradiction(question) if deep else "")
-            return Explanation(known=True, reason=reason)
+            return Explanation(known=True, reason=self._otherwise(question, offer))
         ceiling = question.values.span(junction("&&", (part.expr for part in offer))).high
         return Explanation(
             known=True,
@@ -218,7 +213,7 @@ class KconfigTree:
         if values.tristate(question.name) <= wanted:
             return ""
         if question.wanted == "m" and not values.tristate("MODULES"):
-            return f"becomes y, for there are no modules: {values.shown(Symbol('MODULES'))}"
+            return f"cannot be a module: {values.shown(Symbol('MODULES'))}"
         culprits = []
         for entry, clause in self._selects[question.name]:
             symbol = Symbol(entry.name)
@@ -252,41 +247,44 @@ class KconfigTree:
         return min(defaults, key=lambda default: len(default[0]), default=([], None))
 
     def _selectors(self, question: _Question) -> list[str]:
-        """The options that could select this one: with a prompt first, lacking least first."""
-        costs: dict[str, tuple[bool, int]] = {}
+        """The options that could select this one, those that a person would think of first.
+
+        These have a prompt, then a name that begins like its own, then lack least.
+        """
+        ranks: dict[str, tuple[bool, bool, int, str]] = {}
+        family = question.name.partition("_")[0]
         for entry, clause in self._selects[question.name]:
             lacks = len(question.unmet([*entry.visibility(), *_conditions(clause)]))
-            cost = (not entry.all("prompt"), lacks)
-            costs[entry.name] = min(cost, costs.get(entry.name, cost))
-        return sorted(costs, key=lambda name: (costs[name], name))
+            alien = entry.name.partition("_")[0] != family
+            rank = (not entry.all("prompt"), alien, lacks, entry.name)
+            ranks[entry.name] = min(rank, ranks.get(entry.name, rank))
+        return sorted(ranks, key=ranks.__getitem__)
 
     def _told(
         self, unmet: Sequence[Condition], question: _Question, *, deep: bool
     ) -> tuple[Unmet, ...]:
-        """What is unmet, for a person to read; with hints if `deep`."""
-        texts = [question.values.shown(part.expr) for part in unmet]
-        return tuple(
-            Unmet(
-                text=text,
-                file=clause.file,
-                line=clause.line,
-                hint=self._hint(expr, texts, question) if deep else "",
-            )
-            for text, (expr, clause) in zip(texts, unmet, strict=True)
-        )
+        """What is unmet, for a person to read; with hints if `deep`, none of them twice."""
+        told = {question.values.shown(part.expr) for part in unmet}
+        found = []
+        for expr, clause in unmet:
+            hint = self._hint(expr, told, question) if deep else Explanation(known=True)
+            told.update(part.text for part in hint.unmet)
+            text = question.values.shown(expr)
+            found.append(Unmet(text, clause.file, clause.line, hint.sentence()))
+        return tuple(found)
 
-    def _hint(self, expr: Expr, told: Sequence[str], question: _Question) -> str:
+    def _hint(self, expr: Expr, told: Container[str], question: _Question) -> Explanation:
         """Why a single option is not as it should be, beyond what is `told` already."""
         symbol, wanted = (expr.operand, "n") if isinstance(expr, Not) else (expr, "y")
         if not isinstance(symbol, Symbol):
-            return "never holds" if expr == Constant("n") else ""
+            return Explanation(known=True, reason="never holds" * (expr == Constant("n")))
         if symbol.name not in self._entries:
-            return f"{self._srcarch} does not have"
+            return Explanation(known=False, reason=f"{self._srcarch} does not have")
         if wanted == "y" and question.level == TRISTATE["m"]:
             wanted = "m" if self._types[symbol.name] == "tristate" else "y"
-        nested = self._known(self._question(symbol.name, wanted, question.values), deep=False)
-        news = tuple(part for part in nested.unmet if part.text not in told)
-        return replace(nested, unmet=news).sentence()
+        entries = self._entries[symbol.name]
+        hint = self._known(_Question(symbol.name, wanted, entries, question.values), deep=False)
+        return replace(hint, unmet=tuple(part for part in hint.unmet if part.text not in told))
 
     def _otherwise(self, question: _Question, offer: Sequence[Condition]) -> str:
         """What may explain an option whose prompt is on offer, as far as can be told."""
@@ -312,14 +310,6 @@ def _conditions(clause: Clause, kind: str = "") -> list[Condition]:
     heads, condition = parse_line(clause.text)
     exprs = (*heads, condition) if kind in {"bool", "tristate"} else (condition,)
     return [Condition(expr, clause) for expr in exprs]
-
-
-def _mistake(question: _Question) -> str:
-    """What is wrong about a value that no option of this type can have."""
-    pattern, words = _VALID.get(question.kind, ("", ""))
-    if not pattern or re.fullmatch(pattern, question.wanted):
-        return ""
-    return f"is {question.kind}: it takes {words}, not {question.wanted}"
 
 
 def _out_of_range(question: _Question) -> str:
@@ -351,24 +341,16 @@ def _undecided(question: _Question, offer: Sequence[Condition]) -> str:
     return f"hangs on {_listed(told, 'and')}" if told else ""
 
 
-def _contradiction(question: _Question) -> str:
-    """What to say where Kconfig would allow what was asked for."""
-    if question.values.config.get(question.name, "n") == question.wanted:
-        return f"is {question.wanted}, as asked"
-    return "has all that it needs: something after this line must have set it otherwise"
-
-
 def _check(text: str) -> str:
     """What a macro does, in words."""
     return next((words for pattern, words in _CHECKS if pattern.search(text)), "a macro")
 
 
-def _listed(items: Iterable[str], word: str) -> str:
-    """The items as `A, B and C`, the last ones only counted if there are many."""
-    found = list(items)
-    told = found[:_MOST_TOLD]
-    if len(found) > len(told):
-        told.append(f"{len(found) - len(told)} more")
+def _listed(items: Sequence[str], word: str) -> str:
+    """The items as `A, B and C`; where there are many, the last ones are only counted."""
+    told = list(items[:_MOST_TOLD])
+    if len(items) > len(told):
+        told.append(f"{len(items) - len(told)} more")
     return f" {word} ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
 
 

@@ -12,6 +12,7 @@ from rflbuild.report import StepResult
 from rflbuild.testspec import Step, find_in_order, texts
 from rflbuild.verdict import RflError, Verdict
 
+_UNLISTED = 99  # the exit status by which the guest tells of /proc/modules
 _SETTLE = 0.2  # seconds for the console to bring what belongs to an error
 
 
@@ -57,25 +58,24 @@ def _log_reason(running: Guest, step: Step, mark: int) -> str:
 
 def _insmod(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
     params = " ".join(shlex.quote(f"{k}={_parameter(v)}") for k, v in step.params.items())
-    answer = running.run(f"insmod /modules/{step.insmod}.ko {params}", timeout)
-    reason = _load_reason("insmod", step, answer)
-    if not reason and not step.fails and not _loaded(running, str(step.insmod), timeout):
-        reason = "insmod succeeded, and yet it is not in /proc/modules"
-    return answer, reason
+    load = f"insmod /modules/{step.insmod}.ko {params}"
+    answer = running.run(f"{load} || exit\n{_listed(step.insmod)} || exit {_UNLISTED}", timeout)
+    if answer.status == _UNLISTED:
+        return answer, "insmod succeeded, and yet it is not in /proc/modules"
+    return answer, _load_reason("insmod", step, answer)
 
 
 def _rmmod(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
-    answer = running.run(f"rmmod {step.rmmod}", timeout)
-    reason = _load_reason("rmmod", step, answer)
-    if not reason and not step.fails and _loaded(running, str(step.rmmod), timeout):
-        reason = "rmmod succeeded, and yet it is still in /proc/modules"
-    return answer, reason
+    unload = f"rmmod {step.rmmod}"
+    answer = running.run(f"{unload} || exit\n! {_listed(step.rmmod)} || exit {_UNLISTED}", timeout)
+    if answer.status == _UNLISTED:
+        return answer, "rmmod succeeded, and yet it is still in /proc/modules"
+    return answer, _load_reason("rmmod", step, answer)
 
 
-def _loaded(running: Guest, name: str, timeout: float) -> bool:
-    """Whether the kernel lists a module; in its list `-` has become `_`."""
-    listed = running.run(f"grep -q '^{name.replace('-', '_')} ' /proc/modules", timeout)
-    return listed.status == 0
+def _listed(name: str | None) -> str:
+    """A command that tells whether the kernel lists a module; in its list `-` has become `_`."""
+    return f"grep -q '^{str(name).replace('-', '_')} ' /proc/modules"
 
 
 def _load_reason(tool: str, step: Step, answer: Answer) -> str:

@@ -92,6 +92,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
         if self.action == "log":
             subject = ", ".join(texts(self.log) or texts(self.log_not))
         words = " ".join(f"{k}={v}" for k, v in self.params.items())
+        words += f" fails with {self.fails}" if self.fails else ""
         title = f"{self.action.replace('_', '-')} {' '.join(str(subject).split())} {words}".strip()
         return title if len(title) <= 70 else title[:69] + "…"
 
