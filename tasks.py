@@ -178,3 +178,9 @@ def setup_rustup(_: Context, kernel: str = "", debug: bool = False) -> None:
 def test(_: Context, select: str = "", debug: bool = False) -> None:
     """Run everything that CI runs: linters, types, unit and integration tests."""
     cli.run("run_tests", ["-k", select] if select else [], debug=debug)
+
+
+@task(help={"rounds": "how often each figure is taken", "debug": _CHAIN["debug"]})
+def bench(_: Context, rounds: int = 5, debug: bool = False) -> None:
+    """Measure a round's cost against the floor: make and a bare boot by hand."""
+    cli.run("bench", rounds, debug=debug)

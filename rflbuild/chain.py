@@ -114,30 +114,41 @@ def together(session: Session, jobs: list[Callable[[], object]]) -> None:
 
 
 def plan(session: Session, request: Request, links: Links) -> Plan:
-    """The kernel that a request means, its source and toolchain made ready."""
+    """The kernel that a request means, its source and toolchain made ready.
+
+    What is not in the store yet is fetched and made side by side.
+    """
     arch = check(session, request)
-    warm = source.pinned(session, request.kernel) is not None and session.store.has(
+    fetch_source = source.pinned(session, request.kernel) is None
+    make_root = _surely_debian(session, request, arch) and not session.store.has(
         "root", toolchain.debian_key(session)
     )
-    surely_debian = request.toolchain == "debian" or (
-        request.toolchain == "auto" and bool(toolchain.system_lacks(session, arch))
-    )
-    if not warm:
-        jobs: list[Callable[[], object]] = [
-            lambda: _timed(links, "source", lambda: source.prepare(session, request.kernel)),
-            lambda: initramfs.busybox(session, arch),
-        ]
-        if surely_debian:
-            jobs.append(lambda: _timed(links, "toolchain", lambda: toolchain.debian_root(session)))
+    jobs: list[Callable[[], object]] = []
+    if make_root:
+        jobs.append(lambda: _timed(links, "toolchain", lambda: toolchain.debian_root(session)))
+    if fetch_source:
+        jobs.append(
+            lambda: _timed(links, "source", lambda: source.prepare(session, request.kernel))
+        )
+    if not initramfs.has_busybox(session, arch):
+        jobs.append(lambda: initramfs.busybox(session, arch))
+    if jobs:
         together(session, jobs)
     tree = source.prepare(session, request.kernel)
     tools = _toolchain(session, request, arch, tree)
-    if warm:
+    if not fetch_source:
         links.add("source", f"Linux {tree.release}", tree.key, 0, cached=True)
-    if warm or not surely_debian:
+    if not make_root:
         links.add("toolchain", tools.name, tools.key, 0, cached=True)
     config = kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, tree)
     return Plan(arch, tree, tools, config, request.allow_dropped)
+
+
+def _surely_debian(session: Session, request: Request, arch: Arch) -> bool:
+    """Whether the private root will be used, as far as can be told without the source."""
+    if request.toolchain == "auto":
+        return bool(toolchain.system_lacks(session, arch))
+    return request.toolchain == "debian"
 
 
 def _timed(links: Links, name: str, job: Callable[[], Source | Toolchain]) -> None:

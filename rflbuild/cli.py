@@ -23,6 +23,7 @@ from rflbuild.verdict import RflError
 # What children get of our environment. Anything else, such as a KCFLAGS or an
 # ARCH that is set, would change what make yields without changing its key.
 _PASSED_ON = (
+    "RFLBUILD_CACHE RFLBUILD_MIRROR XDG_CACHE_HOME "
     "PATH HOME USER LOGNAME SHELL TERM COLUMNS LINES TMPDIR LANG LC_ALL TZ "
     "SSL_CERT_FILE SSL_CERT_DIR RUSTUP_HOME CARGO_HOME RUSTUP_TOOLCHAIN LIBCLANG_PATH"
 ).split()
@@ -74,8 +75,8 @@ def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -
     terminal = Terminal(sys.stderr if json else sys.stdout)
     store = Store(cache_folder(os.environ), on_wait=terminal.note)
     try:
-        with _session(terminal, store, jobs) as session:
-            return action(session)
+        with session(terminal, store, jobs) as opened:
+            return action(opened)
     except RflError as error:
         if debug:
             traceback.print_exc()
@@ -94,7 +95,8 @@ def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -
 
 
 @contextlib.contextmanager
-def _session(terminal: Terminal, store: Store, jobs: int) -> Iterator[Session]:
+def session(terminal: Terminal, store: Store, jobs: int) -> Iterator[Session]:
+    """A session for as long as the context lasts; 0 jobs means one for each CPU."""
     environ = {
         name: value
         for name, value in os.environ.items()

@@ -209,6 +209,17 @@ def setup_rustup(session: Session, request: Request) -> int:
     return 0
 
 
+def bench(session: Session, rounds: int) -> int:
+    """Run tests/bench, which prints figures and judges nothing."""
+    script = session.workspace.root / "tests" / "bench" / "edit_to_verdict.py"
+    child = session.processes.start(
+        [sys.executable, str(script), str(rounds)],
+        output=None,
+        foreground=True,
+    )
+    return child.wait()
+
+
 def run_tests(session: Session, words: Sequence[str]) -> int:
     """Everything that CI runs, in its order, until something fails."""
     root = session.workspace.root

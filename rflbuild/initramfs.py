@@ -26,18 +26,26 @@ _DESCRIPTION = "initramfs.desc.j2"
 def busybox(session: Session, arch: Arch) -> Path:
     """A static busybox for the guest, from Debian's package for its architecture."""
     store = session.store
-    pin = f"busybox-{arch.debian}"
-    note = store.noted(pin)
-    if note and store.has("busybox", str(note["key"])):
-        return store.path("busybox", str(note["key"])) / "usr/bin/busybox"
-    install_host_packages(session)
-    suites = sources.kernels(session).suites[:1]
-    archive = Archive(session, suites, arch.debian)
-    package = require(archive.newest(_PACKAGE), _PACKAGE, suites)
-    key = key_of(package.name, package.version, arch.debian)
-    folder = store.build("busybox", key, lambda into: archive.unpack(package, into))
-    store.note(pin, {"key": key, "version": package.version})
-    return folder / "usr/bin/busybox"
+    if not has_busybox(session, arch):
+        install_host_packages(session)
+        suites = sources.kernels(session).suites[:1]
+        archive = Archive(session, suites, arch.debian)
+        package = require(archive.newest(_PACKAGE), _PACKAGE, suites)
+        key = key_of(package.name, package.version, arch.debian)
+        store.build("busybox", key, lambda into: archive.unpack(package, into))
+        store.note(_pin(arch), {"key": key, "version": package.version})
+    noted = store.noted(_pin(arch)) or {}
+    return store.path("busybox", str(noted["key"])) / "usr/bin/busybox"
+
+
+def has_busybox(session: Session, arch: Arch) -> bool:
+    """Whether the guest's busybox is in the store."""
+    noted = session.store.noted(_pin(arch))
+    return noted is not None and session.store.has("busybox", str(noted["key"]))
+
+
+def _pin(arch: Arch) -> str:
+    return f"busybox-{arch.debian}"
 
 
 def build(session: Session, kernel: Kernel, busybox_path: Path) -> Path:

@@ -249,15 +249,19 @@ class KconfigTree:
     def _selectors(self, question: _Question) -> list[str]:
         """The options that could select this one, those that a person would think of first.
 
-        These have a prompt, then a name that begins like its own, then lack least.
+        These have a prompt, then a name that begins like its own, then lack least. One
+        that selects it under a condition which does not hold is named with that.
         """
         ranks: dict[str, tuple[bool, bool, int, str]] = {}
         family = question.name.partition("_")[0]
         for entry, clause in self._selects[question.name]:
-            lacks = len(question.unmet([*entry.visibility(), *_conditions(clause)]))
+            limits = question.unmet(_conditions(clause))
+            lacks = len(limits) + len(question.unmet(entry.visibility()))
+            told = " && ".join(question.values.shown(part.expr) for part in limits)
+            name = f"{entry.name} (if {told})" if told else entry.name
             alien = entry.name.partition("_")[0] != family
             rank = (not entry.all("prompt"), alien, lacks, entry.name)
-            ranks[entry.name] = min(rank, ranks.get(entry.name, rank))
+            ranks[name] = min(rank, ranks.get(name, rank))
         return sorted(ranks, key=ranks.__getitem__)
 
     def _told(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import threading
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def run(session: Session, order: Order) -> Result:
     started = time.monotonic()
     links = Links(session)
     try:
-        with _bounded(session, order.timeout or target.spec.timeout):
+        with _bounded(order.timeout or target.spec.timeout):
             _run(session, order, target, result, links)
     except RflError as error:
         result.end_with(error)
@@ -70,30 +70,28 @@ def run(session: Session, order: Order) -> Result:
     return result
 
 
+class _OutOfTime(BaseException):
+    """The run's own time is over; not an Exception, so that nothing on the way takes it."""
+
+
 @contextlib.contextmanager
-def _bounded(session: Session, timeout: float | None) -> Iterator[None]:
-    """End everything after `timeout` seconds, as the verdict `timeout`."""
+def _bounded(timeout: float | None) -> Iterator[None]:
+    """End everything after `timeout` seconds, wherever it is, as the verdict `timeout`."""
     if timeout is None:
         yield
         return
-    over = threading.Event()
 
-    def end() -> None:
-        over.set()
-        session.processes.stop_all()
+    def ring(_number: int, _frame: object) -> None:
+        raise _OutOfTime
 
-    timer = threading.Timer(timeout, end)
-    timer.daemon = True
-    timer.start()
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, timeout)
     try:
         yield
-    except RflError:
-        if not over.is_set():
-            raise
+    except _OutOfTime:
+        raise RflError(Verdict.TIMEOUT, f"the run did not end within its {timeout:g} s") from None
     finally:
-        timer.cancel()
-    if over.is_set():
-        raise RflError(Verdict.TIMEOUT, f"the run did not end within its {timeout:g} s")
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:

@@ -21,9 +21,7 @@ ACTIONS = ("insmod", "rmmod", "run", "wait_for", "ping", "qmp", "log")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
-class Machine(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab", omit_defaults=True
-):
+class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The guest: memory as QEMU's -m takes it, CPUs, and -device arguments."""
 
     memory: str = "256M"
