@@ -133,6 +133,11 @@ def files(
     sources.pop("kind.yaml", None)
     made = {}
     for file, path in sources.items():
+        if path.suffix == ".rs" and re.search(rf"\b{camel(name)}\b", path.read_text()):
+            raise usage_error(
+                f"`{name}` cannot be the name of a `{kind.name}`: the kind has a {camel(name)} "
+                "of its own; choose another name"
+            )
         if path.suffix == ".j2":
             text = render(path, name=name, kind=kind.name, summary=kind.summary, kernel=release)
         else:
