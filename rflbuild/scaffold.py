@@ -133,7 +133,7 @@ def files(
     sources.pop("kind.yaml", None)
     made = {}
     for file, path in sources.items():
-        if path.suffix == ".rs" and re.search(rf"\b{camel(name)}\b", path.read_text()):
+        if path.suffix == ".rs" and camel(name) in _words(path.read_text()):
             raise usage_error(
                 f"`{name}` cannot be the name of a `{kind.name}`: the kind has a {camel(name)} "
                 "of its own; choose another name"
@@ -144,6 +144,11 @@ def files(
             text = _with_name(path.read_text(), name)
         made[_with_name(file.removesuffix(".j2"), name)] = text
     return made
+
+
+def _words(rust: str) -> set[str]:
+    """The words of Rust code, without its comments and strings."""
+    return set(re.findall(r"\w+", re.sub(r'//.*|"(?:[^"\\]|\\.)*"', "", rust)))
 
 
 def _overlays(folder: Path, version: Sequence[int]) -> list[Path]:
