@@ -162,6 +162,23 @@ def status(
     cli.run("status", request, jobs=jobs, debug=debug)
 
 
+@task(help=_CHAIN, iterable=["fragment"])
+def cache_key(
+    _: Context,
+    kernel: str = "",
+    arch: str = "arm64",
+    toolchain: str = "auto",
+    base: str = "virt",
+    fragment: list[str] | None = None,
+    allow_dropped: bool = False,
+    jobs: int = 0,
+    debug: bool = False,
+) -> None:
+    """Print the keys under which a CI may keep the store between its runs."""
+    request = cli.request(kernel, arch, toolchain, base, fragment, allow_dropped)
+    cli.run("cache_key", request, jobs=jobs, debug=debug)
+
+
 @task(help={"debug": _CHAIN["debug"]})
 def update(_: Context, debug: bool = False) -> None:
     """Look again for newer kernels at the next use."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,9 +13,11 @@ from typing import TypeVar
 from rflbuild import arch as arches
 from rflbuild import initramfs, kconfig, kernel, source, toolchain
 from rflbuild.arch import Arch
+from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Kernel, Plan
 from rflbuild.session import Session
 from rflbuild.source import Source
+from rflbuild.store import key_of
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import usage_error
 
@@ -91,9 +95,8 @@ def check(session: Session, request: Request) -> Arch:
             f"unknown toolchain `{request.toolchain}`; there are: {', '.join(toolchain.KINDS)}"
         )
     arch = load_arch(session, request)
-    name, origin = source.locate(session, request.kernel)
-    placeholder = Source(name, Path(origin.directory or "."), (999, 0), "", "")
-    kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, placeholder)
+    source.locate(session, request.kernel)
+    _compose(session, request, arch, _any_source(request))
     return arch
 
 
@@ -140,7 +143,7 @@ def plan(session: Session, request: Request, links: Links) -> Plan:
         links.add("source", f"Linux {tree.release}", tree.key, 0, cached=True)
     if not make_root:
         links.add("toolchain", tools.name, tools.key, 0, cached=True)
-    config = kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, tree)
+    config = _compose(session, request, arch, tree)
     return Plan(arch, tree, tools, config, request.allow_dropped)
 
 
@@ -149,6 +152,38 @@ def _surely_debian(session: Session, request: Request, arch: Arch) -> bool:
     if request.toolchain == "auto":
         return bool(toolchain.system_lacks(session, arch))
     return request.toolchain == "debian"
+
+
+def cache_keys(session: Session, request: Request) -> tuple[str, str]:
+    """Keys for a CI's cache: of the private root, empty if it is not used, and of the kernel.
+
+    They come from what is known without a network. The kernel's takes in the tools'
+    versions once the root is there.
+    """
+    arch = check(session, request)
+    host = platform.machine()
+    root, tools = "", ""
+    if _surely_debian(session, request, arch):
+        key = toolchain.debian_key(session)
+        root = f"rflbuild-root-{host}-{key}"
+        if session.store.has("root", key):
+            tools = toolchain.debian_root(session).key
+    else:
+        tools = toolchain.system(session, arch).key
+    year, week, _ = datetime.datetime.now(datetime.UTC).isocalendar()
+    _, origin = source.locate(session, request.kernel)
+    config = _compose(session, request, arch, _any_source(request))
+    parts = (repr(origin), arch.name, config.key, tools, root, year, week)
+    return root, f"rflbuild-kernel-{host}-{key_of(*parts)}"
+
+
+def _any_source(request: Request) -> Source:
+    """A stand-in of a version newer than any, for what is looked at before the fetch."""
+    return Source(request.kernel or "", Path(), (999, 0), "", "")
+
+
+def _compose(session: Session, request: Request, arch: Arch, tree: Source) -> Kconfig:
+    return kconfig.compose(session.workspace.configs, request.base, request.fragments, arch, tree)
 
 
 def _timed(links: Links, name: str, job: Callable[[], Source | Toolchain]) -> None:

@@ -174,6 +174,18 @@ def status(session: Session, request: Request) -> int:
     return 0
 
 
+def cache_key(session: Session, request: Request) -> int:
+    """Print, as NAME=VALUE lines, where the store is and under which keys a CI may keep it.
+
+    `root` is empty where the system's toolchain serves. `kernel` holds for a week,
+    after which newer point releases are looked for.
+    """
+    root, kernel = chain.cache_keys(session, request)
+    for name, value in (("store", session.store.root), ("root", root), ("kernel", kernel)):
+        print(f"{name}={value}")  # noqa: T201
+    return 0
+
+
 def update(session: Session) -> int:
     """Let the next use look again for newer kernels and packages."""
     from rflbuild import source
