@@ -196,8 +196,9 @@ class Values:
             for operand in real or expr.operands
         ]
         # `X || !X` and `X || X=n` only say "not built in while X is a module": X is the cause.
-        idioms = {inverse for lack in lacks for inverse in (negated(lack), off(lack))}
-        return (junction("||", [lack for lack in lacks if lack not in idioms] or lacks),)
+        symbols = [lack for lack in lacks if isinstance(lack, Symbol)]
+        idioms = {inverse for symbol in symbols for inverse in (negated(symbol), off(symbol))}
+        return (junction("||", [lack for lack in lacks if lack not in idioms]),)
 
     def possible(self, expr: Expr) -> bool:
         """Whether this kernel defines the symbols that can make an expression hold."""

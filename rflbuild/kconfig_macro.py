@@ -25,6 +25,7 @@ class Macros:
 
     def __init__(self, given: dict[str, str]) -> None:
         self._variables = {name: _Variable(text, recursive=False) for name, text in given.items()}
+        self._expanding: list[str] = []
 
     def assign(self, name: str, rest: str) -> None:
         """Take in `NAME = value`, `NAME := value` or `NAME += value`; ignore anything else."""
@@ -69,7 +70,13 @@ class Macros:
             return None
         if not variable.recursive:
             return variable.text
-        return self._known(variable.text, [value for value in values if value is not None])
+        # One that leads back to itself has no value; make gives up on it.
+        if name in self._expanding:
+            return None
+        self._expanding.append(name)
+        value = self._known(variable.text, [value for value in values if value is not None])
+        self._expanding.pop()
+        return value
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rflbuild.kconfig_expr import (
@@ -108,7 +108,7 @@ class Entry:
             self.type = self.type or _TYPED_DEFAULTS[keyword]
             self._store("default", clause)
         elif keyword == "depends":
-            self._store(keyword, clause._replace(text=clause.text.removeprefix("on").strip()))
+            self._store(keyword, clause._replace(text=clause.text.removeprefix("on").lstrip()))
         elif keyword == "transitional":
             self.transitional = True
         else:
@@ -138,7 +138,7 @@ def read_entries(source: Path, srcarch: str) -> list[Entry]:
     `srcarch` names the folder below arch/, such as arm64 or x86. ARCH stays unknown:
     for x86 it may be x86, x86_64 or i386.
     """
-    reader = _Reader(source, Macros({"SRCARCH": srcarch, "srctree": str(source)}))
+    reader = _Reader(source, Macros({"SRCARCH": srcarch, "srctree": "."}))
     reader.read("Kconfig", None)
     return reader.options
 
@@ -170,7 +170,8 @@ class _Reader:
                 if parent and parent.keyword == _BLOCK_ENDS[keyword]:
                     parent = parent.parent
             elif keyword == "source":
-                self.read(unquoted(self._macros.expand(rest)), parent)
+                for name in _tokens(self._macros.expand(rest))[:1]:
+                    self.read(PurePosixPath(unquoted(name)).as_posix(), parent)
             else:
                 self._macros.assign(keyword, rest)
         self._open.pop()
@@ -182,7 +183,7 @@ class _Reader:
         if keyword in {"config", "menuconfig"}:
             self.options.append(entry)
         elif keyword == "if":
-            entry.add("depends", clause._replace(text=self._macros.expand(clause.text)))
+            entry.clauses["depends"] = [clause._replace(text=self._macros.expand(clause.text))]
         return entry
 
 

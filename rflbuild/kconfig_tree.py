@@ -21,6 +21,7 @@ from rflbuild.kconfig_expr import (
     Comparison,
     Constant,
     Expr,
+    Macro,
     Not,
     Symbol,
     Values,
@@ -225,26 +226,16 @@ class KconfigTree:
     def _hidden(self, question: _Question, *, deep: bool) -> Explanation:
         """An option without a prompt: only `select` and `default` give it a value."""
         ways = self._selectors(question)
-        told = f"{_listed(ways, 'or')} would select it" if ways else ""
-        unmet, clause = self._default(question)
-        if clause:
-            check = f", {_check(clause.text)}," if "$(" in clause.text else ""
-            rule = f"`default {clause.text}` ({clause.place}){check} decides"
-            told = f"{told}, else {rule}" if told else rule
+        told = [f"{_listed(ways, 'or')} would select it"] if ways else []
+        unmet, rule = _default(question)
+        if rule:
+            told.append(rule)
+        decides = ", else ".join(told) or f"nothing sets it for {self._srcarch}"
         return Explanation(
             known=True,
-            reason=f"has no prompt: {told or f'nothing sets it for {self._srcarch}'}",
+            reason=f"has no prompt: {decides}",
             unmet=() if ways else self._told(unmet, question, deep=deep),
         )
-
-    def _default(self, question: _Question) -> tuple[list[Condition], Clause | None]:
-        """The `default` that lacks least to give what was asked for, and what it lacks."""
-        defaults = [
-            (question.unmet([*entry.dependencies(), *_conditions(clause, question.kind)]), clause)
-            for entry in question.entries
-            for clause in entry.all("default")
-        ]
-        return min(defaults, key=lambda default: len(default[0]), default=([], None))
 
     def _selectors(self, question: _Question) -> list[str]:
         """The options that could select this one, those that a person would think of first.
@@ -314,6 +305,22 @@ def _conditions(clause: Clause, kind: str = "") -> list[Condition]:
     heads, condition = parse_line(clause.text)
     exprs = (*heads, condition) if kind in {"bool", "tristate"} else (condition,)
     return [Condition(expr, clause) for expr in exprs]
+
+
+def _default(question: _Question) -> tuple[list[Condition], str]:
+    """What the `default` lacks that lacks least to give what was asked for, and it in words."""
+    found = []
+    for entry in question.entries:
+        for clause in entry.all("default"):
+            limits = [*entry.dependencies(), *_conditions(clause, question.kind)]
+            own = [part.expr for part in limits if part.clause in {*entry.all("depends"), clause}]
+            causes = [expr for expr in own if expr != YES and not isinstance(expr, Macro)]
+            text = " && ".join(map(question.values.shown, causes))
+            reached = f" while {text}" if question.wanted == "n" and causes else ""
+            check = f", {_check(clause.text)}," if "$(" in clause.text else ""
+            rule = f"`default {clause.text}` ({clause.place}){check} decides{reached}"
+            found.append((question.unmet(limits), rule))
+    return min(found, key=lambda default: len(default[0]), default=([], ""))
 
 
 def _out_of_range(question: _Question) -> str:

@@ -108,15 +108,17 @@ def make(
     return toolchain.command(argv, cwd=out, read=[source.path], write=[out, *write])
 
 
-def _reproducible_rust(plan: Plan) -> list[str]:
-    """Keep the store's place out of what Rust's panics say of their source.
+def variables(session: Session, toolchain: Toolchain, source: Source) -> list[str]:
+    """Make's variables for the kernel itself: ccache for C, and paths kept out of Rust.
 
-    The kernel does it by itself only with a rustc that has --remap-path-scope.
-    A tree of the user's keeps its paths, which editors follow.
+    Rust's panics name their source; the kernel keeps the tree's place out of that
+    by itself only with a rustc that has --remap-path-scope. A tree of the user's
+    keeps its paths, which editors follow.
     """
-    if plan.source.mutable:
-        return []
-    return [f"KRUSTFLAGS=--remap-path-prefix={plan.source.path}/="]
+    words = _ccache(session, toolchain)
+    if not source.mutable:
+        words.append(f"KRUSTFLAGS=--remap-path-prefix={source.path}/=")
+    return words
 
 
 def build_environment(session: Session) -> Mapping[str, str]:
@@ -195,10 +197,10 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
             meter.step()
 
     with session.terminal.progress(f"kernel {plan.source.release}", total) as meter:
-        variables = [*_ccache(session, plan), *_reproducible_rust(plan)]
+        words = variables(session, plan.toolchain, plan.source)
         targets = [Path(plan.arch.image).name, "modules"]
         done = session.processes.run(
-            plan.make(out, f"-j{session.jobs}", *variables, *targets),
+            plan.make(out, f"-j{session.jobs}", *words, *targets),
             timeout=_TIMEOUT,
             cwd=out,
             env=build_environment(session),
@@ -246,13 +248,13 @@ def _log(session: Session, plan: Plan) -> Path:
     return log
 
 
-def _ccache(session: Session, plan: Plan) -> list[str]:
+def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
     """Let ccache compile C where the toolchain has it."""
     cwd = session.store.root
-    if "ccache" not in plan.toolchain.tools(session, ["ccache"], cwd):
+    if "ccache" not in toolchain.tools(session, ["ccache"], cwd):
         return []
     (cwd / "work" / "ccache").mkdir(parents=True, exist_ok=True)
-    suffix = next(v for v in plan.toolchain.make_variables if v.startswith("LLVM="))[5:]
+    suffix = next(v for v in toolchain.make_variables if v.startswith("LLVM="))[5:]
     clang = "clang" + (suffix if suffix.startswith("-") else "")
     return [f"CC=ccache {clang}"]
 

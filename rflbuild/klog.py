@@ -75,9 +75,9 @@ class SplatKind(enum.StrEnum):
     MEMORY_CORRUPTION = "memory corruption"
     LIST_CORRUPTION = "list corruption"
     REFCOUNT = "refcount"
-    SLAB_LEAK = "objects left in a slab cache"
-    KMEMLEAK = "memory leak"
-    NETDEV_LEAK = "network device leak"
+    SLAB_LEAK = "slab leak"
+    KMEMLEAK = "kmemleak"
+    NETDEV_LEAK = "netdev leak"
     DMA_API = "DMA-API"
     DEBUG_OBJECTS = "debug objects"
     IRQ = "unhandled interrupt"
@@ -89,6 +89,7 @@ class _Shape(enum.Enum):
 
     LINE = "nothing"
     STACK = "all up to the end of its call trace"
+    LOCKS = "all up to the end of its list of held locks"
     RULED = "all up to a line of ====, as it began"
     LEAD = "as STACK; or the report of the trap that it led to, or of the oops"
     TRAP = "all up to ---[ end trace; or an oops"
@@ -151,7 +152,7 @@ _HEADS = (
     _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:inconsistent lock state|chain_key collision)"),
     _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:bad unlock balance|bad contention) detected!"),
     _Head(_K.LOCKDEP, _S.STACK, r"WARNING: (?:held lock freed!|Nested lock was not taken)"),
-    _Head(_K.LOCKDEP, _S.STACK, r"WARNING: lock held when returning to user space!"),
+    _Head(_K.LOCKDEP, _S.LOCKS, r"WARNING: lock held when returning to user space!"),
     _Head(_K.LOCKDEP, _S.STACK, r"WARNING: .+/\d+ still has locks held!"),
     _Head(_K.LOCKDEP, _S.STACK, r"WARNING: suspicious RCU usage"),
     _Head(_K.LOCKDEP, _S.STACK, r"\[ BUG: Invalid wait context \]"),
@@ -211,9 +212,14 @@ _RULE = re.compile(r"={20,}$")
 _END_TRACE = "---[ end trace"  # kernel/panic.c: print_oops_end_marker()
 _END_PANIC = "---[ end Kernel panic"
 _CALL_TRACE = re.compile(r"Call [Tt]race:")
-# What a call trace consists of, and what the architectures print after it.
+_LAST_PART = {
+    _S.STACK: _CALL_TRACE,
+    _S.LEAD: _CALL_TRACE,
+    _S.LOCKS: re.compile(r"locks held by |\d+ locks? held by "),  # of 7.3; of 6.12
+}
+# What the last parts consist of, and what the architectures print after a call trace.
 _DUMP = re.compile(
-    r"$|\s|\[<|rcu: |Call [Tt]race:|Sending NMI|NMI backtrace|After \d+ seconds|Disabling IRQ"
+    r"$|\s|\*\* |\[<|rcu: |Call [Tt]race:|Sending NMI|NMI backtrace|After \d+ seconds|Disabling IRQ"
     r"|(?:R[A-Z0-9]{1,2}|CR\d|DR\d|FS|CS|DS|PKRU|ORIG_RAX|E[A-Z]{2}|Code|CPU|Tainted|Hardware name"
     r"|Workqueue|Modules linked in|task|pstate|pc|lr|sp|epc|x\d+|handlers|irq event stamp"
     r"|(?:hard|soft)irqs last .*?) ?:"
@@ -262,7 +268,7 @@ class _Report:
         self.shape = head.shape
         self.head = message
         self.messages = [*before, message]
-        self._traced = False
+        self._ending = False  # whether its last part has begun
 
     def is_over_before(self, text: str) -> bool:
         """Whether a message does not belong to this report any more."""
@@ -270,14 +276,15 @@ class _Report:
             return self.shape is not _S.LEAD
         if _RULE.match(text):
             return self.shape is not _S.RULED
-        if self._traced and self.shape in (_S.STACK, _S.LEAD):
+        if self._ending and self.shape in _LAST_PART:
             return not _DUMP.match(text)
         return len(self.messages) >= _REPORT_MESSAGES
 
     def add(self, message: Message) -> None:
         """Take a message that belongs to this report."""
         self.messages.append(message)
-        self._traced = self._traced or bool(_CALL_TRACE.match(message.text))
+        last_part = _LAST_PART.get(self.shape)
+        self._ending = self._ending or bool(last_part and last_part.match(message.text))
 
     def is_over_after(self, text: str) -> bool:
         """Whether a message was the last of this report."""
@@ -339,9 +346,9 @@ class LogReader:
         replayed, self._replayed = self._replayed, None
         if message.text == _REPLAY:
             self._replayed = last
-        elif dropped := _DROPPED.match(message.text):
+        if dropped := _DROPPED.match(message.text):
             self.dropped += int(dropped[1])
-        elif self._report and self._report.head is replayed:
+        if self._report and self._report.head is replayed:
             # The console was taken over in the middle of the headline, and prints it again.
             self._report.head = message
             self._report.add(message)

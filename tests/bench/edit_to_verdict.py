@@ -54,7 +54,6 @@ def _measure(
     session: Session, built: Kernel, place: Path, rounds: int
 ) -> list[tuple[str, str, str, str]]:
     ours, floor = place / "ours" / "hello", place / "floor"
-    _rfl("new-module", "--help", cwd=place)  # warm Python's own caches
     template = session.workspace.templates
     for folder in (ours, floor):
         folder.mkdir(parents=True)
@@ -135,11 +134,13 @@ def _make_kernel(session: Session, built: Kernel, place: Path) -> None:
         makefile = copy / "Makefile"
         makefile.write_text(makefile.read_text().replace(str(built.out), str(copy)))
         _make_kernel(session, built, place)  # the first look settles the copy
-    argv = kernel.make(
-        built.toolchain, built.arch, built.source, copy, "-j2", Path(built.arch.image).name,
-        "modules",
-    )  # fmt: skip
-    session.processes.run(argv, timeout=3600, cwd=copy, env=kernel.build_environment(session))
+    words = [f"-j{session.jobs}", *kernel.variables(session, built.toolchain, built.source)]
+    targets = [Path(built.arch.image).name, "modules"]
+    argv = kernel.make(built.toolchain, built.arch, built.source, copy, *words, *targets)
+    environment = kernel.build_environment(session)
+    done = session.processes.run(argv, timeout=600, cwd=copy, env=environment)
+    if done.status:
+        raise SystemExit(done.output)
 
 
 def _bare_boot(session: Session, built: Kernel, folder: Path, place: Path) -> Callable[[], object]:
