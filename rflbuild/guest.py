@@ -232,7 +232,7 @@ class Guest:
 
     def unpack(self, timeout: float) -> None:
         """Let the guest unpack what `put` brought."""
-        answer = self.run("unpack", timeout)
+        answer = self._run("unpack", "unpack", timeout)
         if answer.status:
             raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
 
@@ -243,13 +243,15 @@ class Guest:
         guest in the kernel's log; crash if the kernel panics; environment if
         QEMU ends.
         """
+        return self._run(command, base64.b64encode(command.encode()).decode(), timeout)
+
+    def _run(self, command: str, words: str, timeout: float) -> Answer:
         self._number += 1
         number = self._number
         self._shell_log.write(f"# {number}: {command}\n")
         self._shell_log.flush()
         mark = self.console.mark()
         begun = time.monotonic()
-        words = base64.b64encode(command.encode()).decode()
         with contextlib.suppress(OSError):  # an end of QEMU shows below
             self._shell.send(f"{number} {words}\n".encode())
         shown = " ".join(command.split())
