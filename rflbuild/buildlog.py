@@ -11,7 +11,7 @@ _STEP = re.compile(r"  (?:CC|AS|RUSTC|HOSTCC)\b")
 _ERROR = re.compile(
     r"^error(?:\[E\d+\])?: "  # rustc
     r"|^\S+?:\d+(?::\d+)?: (?:fatal )?error: "  # clang
-    r"|^(?:ld\.lld|clang): error: "
+    r"|^(?:ld\.lld|clang|llvm-\w+)(?:-\d+)?: error: "
     r"|^ERROR: modpost: "
     r"|^\S+:\d+: \*\*\* "  # make's own $(error …)
     r"|^\*\*\* "
@@ -48,7 +48,9 @@ def failure(what: str, output: str, log: str) -> RflError:
             f"the disk is full, so {what} could not be built: make room, or set RFLBUILD_CACHE "
             f"to a folder on a larger disk; the log is {log}"
         )
-    if re.search(r"\(signal: 9, SIGKILL|^(?:clang|rustc)?.*\bKilled$", output, re.MULTILINE):
+    if re.search(
+        r"\(signal: 9, SIGKILL|^Killed$|^\S+: line \d+: +\d+ Killed\b", output, re.MULTILINE
+    ):
         return environment_error(
             f"a compiler was killed while {what} was built, most likely for want of memory: "
             f"try --jobs 1; the log is {log}"

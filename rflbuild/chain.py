@@ -173,7 +173,8 @@ def cache_keys(session: Session, request: Request) -> tuple[str, str]:
     year, week, _ = datetime.datetime.now(datetime.UTC).isocalendar()
     _, origin = source.locate(session, request.kernel)
     config = _compose(session, request, arch, _any_source(request))
-    parts = (repr(origin), arch.name, config.key, tools, root, year, week)
+    recipe = (kernel.RECIPE, request.allow_dropped, source.kernels(session).suites)
+    parts = (repr(origin), arch.name, config.key, tools, root, recipe, year, week)
     return root, f"rflbuild-kernel-{host}-{key_of(*parts)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -18,14 +19,14 @@ from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
 from rflbuild.store import Store, explain_os_error
 from rflbuild.terminal import Terminal
-from rflbuild.verdict import RflError
+from rflbuild.verdict import RflError, usage_error
 
 # What children get of our environment. Anything else, such as a KCFLAGS or an
 # ARCH that is set, would change what make yields without changing its key.
 _PASSED_ON = (
-    "RFLBUILD_CACHE RFLBUILD_MIRROR XDG_CACHE_HOME "
+    "RFLBUILD_CACHE RFLBUILD_MIRROR RFLBUILD_WATCH XDG_CACHE_HOME "
     "PATH HOME USER LOGNAME SHELL TERM COLUMNS LINES TMPDIR LANG LC_ALL TZ "
-    "SSL_CERT_FILE SSL_CERT_DIR RUSTUP_HOME CARGO_HOME RUSTUP_TOOLCHAIN LIBCLANG_PATH"
+    "SSH_AUTH_SOCK SSL_CERT_FILE SSL_CERT_DIR RUSTUP_HOME CARGO_HOME RUSTUP_TOOLCHAIN LIBCLANG_PATH"
 ).split()
 _PASSED_ON_SUFFIXES = ("_proxy", "_PROXY")
 
@@ -70,11 +71,18 @@ def run(
 
 
 def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:
+    code = _judge(action, json, debug, jobs)
+    return code if _flushed() else 128 + signal.SIGPIPE
+
+
+def _judge(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _on_signal)
     terminal = Terminal(sys.stderr if json else sys.stdout)
     store = Store(cache_folder(os.environ), on_wait=terminal.note)
     try:
+        if jobs < 0:
+            raise usage_error(f"--jobs is a number above 0, not {jobs}")
         with session(terminal, store, jobs) as opened:
             return action(opened)
     except RflError as error:
@@ -86,7 +94,6 @@ def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -
     except Terminated as end:
         return _interrupted(end.number)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the reader is gone
         return 128 + signal.SIGPIPE
     except OSError as error:
         if debug:
@@ -116,10 +123,20 @@ def session(terminal: Terminal, store: Store, jobs: int) -> Iterator[Session]:
 
 def cache_folder(environ: dict[str, str] | os._Environ[str]) -> Path:
     """Where the store is: $RFLBUILD_CACHE, else rflbuild in the user's cache folder."""
+    home = environ.get("HOME") or str(Path.home())
     if environ.get("RFLBUILD_CACHE"):
-        return Path(environ["RFLBUILD_CACHE"]).absolute()
-    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME", "~"), ".cache").expanduser()
-    return Path(base, "rflbuild").absolute()
+        return Path(re.sub(r"^~(?=/|$)", home, environ["RFLBUILD_CACHE"])).absolute()
+    return Path(environ.get("XDG_CACHE_HOME") or Path(home, ".cache"), "rflbuild").absolute()
+
+
+def _flushed() -> bool:
+    """Write what is buffered; False if the reader is gone, which is no reason for noise."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def _say(error: RflError) -> int:

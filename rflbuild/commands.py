@@ -68,6 +68,8 @@ def qemu_test(
     """Judge a target; the exit code is the verdict's."""
     from rflbuild import testrun
 
+    if timeout is not None and timeout <= 0:
+        raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
     result = testrun.run(session, testrun.Order(wanted, request, timeout))
     if json:
         print(result.as_json())  # noqa: T201

@@ -14,8 +14,32 @@ from rflbuild.verdict import RflError, usage_error
 
 Model = TypeVar("Model")
 
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?(?P<path>[^`]*)`)?$", re.DOTALL)
+_BaseLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BaseLoader):  # type: ignore[misc]
+    """YAML 1.2's core schema: `on` is a word, and 52:54:00 no number of base 60."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's interface
+        first: [(tag, pattern) for tag, pattern in found if tag.endswith((":null", ":merge"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"^[-+]?(?:0|[1-9]\d*|0x[0-9a-fA-F]+)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$"),
+    list("-+.0123456789"),
+)
+_WHERE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key` in `)?(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _STEP = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
 
@@ -40,18 +64,22 @@ def read(path: Path, model: type[Model]) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise usage_error(f"cannot read {path}: {reason}") from error
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        _forbid_duplicates(node)
-        value = loader.construct_document(node) if node is not None else {}
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            _forbid_duplicates(node)
+            value = loader.construct_document(node) if node is not None else {}
+        finally:
+            loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise usage_error(f"{path}:{line}: {error.problem or error.context}") from error
+        problem = error.problem or error.context
+        if "\t" in "".join(text.splitlines()[line - 1 : line]):
+            problem = f"{problem}; YAML is indented by spaces, and this line has a tab"
+        raise usage_error(f"{path}:{line}: {problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise usage_error(f"{path}:1: not YAML: {str(error).splitlines()[0]}") from error
-    finally:
-        loader.dispose()
     try:
         result = msgspec.convert(value, model)
         check = getattr(result, "check", None)
@@ -60,14 +88,16 @@ def read(path: Path, model: type[Model]) -> Model:
     except InvalidError as error:
         raise usage_error(f"{path}:{_line(node, error.path)}: {error.what}") from error
     except msgspec.ValidationError as error:
-        raise _explain(path, node, model, str(error)) from error
+        raise _explain(path, node, model, value, str(error)) from error
     return result
 
 
-def _explain(path: Path, node: yaml.Node | None, model: type, message: str) -> RflError:
+def _explain(
+    path: Path, node: yaml.Node | None, model: type, value: object, message: str
+) -> RflError:
     """The words of msgspec, with the file and line they are about and the names that fit."""
     found = _WHERE.match(message)
-    steps = _path(found["path"] or "") if found else ()
+    steps = _path(found["path"] or "", model, value) if found else ()
     what = found["what"] if found else message
     unknown = _UNKNOWN.search(what)
     if unknown:
@@ -79,18 +109,46 @@ def _explain(path: Path, node: yaml.Node | None, model: type, message: str) -> R
         return usage_error(f"{path}:{line}: unknown key `{name}`; {hint}")
     where = f" for `{'.'.join(str(s) for s in steps)}`" if steps else ""
     words = what.replace("Expected", "expected", 1).replace("Object missing", "missing", 1)
-    words = words.replace("`object`", "a mapping").replace("`array`", "a list")
+    words = words.replace(" | null`", "`").replace("`object`", "a mapping")
+    words = words.replace("`array`", "a list")
     return usage_error(f"{path}:{_line(node, steps)}: {words}{where}")
 
 
-def _path(text: str) -> tuple[str | int, ...]:
-    """`$.steps[2].run` as ("steps", 2, "run"); an index that msgspec hides ends it."""
+def _path(text: str, model: type, value: Any) -> tuple[str | int, ...]:
+    """`$.steps[2].run` as ("steps", 2, "run").
+
+    msgspec hides a mapping's key, `$.kernels[...].git`; it is found by trying each.
+    """
     steps: list[str | int] = []
     for match in _STEP.finditer(text):
         if match["index"] == "...":
-            break
-        steps.append(int(match["index"]) if match["index"] else match["key"])
+            key = _failing_key(model, tuple(steps), value)
+            if key is None:
+                break
+            steps.append(key)
+        else:
+            steps.append(int(match["index"]) if match["index"] else match["key"])
+        try:
+            value = value[steps[-1]]
+        except (KeyError, IndexError, TypeError):
+            value = None
     return tuple(steps)
+
+
+def _failing_key(model: type, path: tuple[str | int, ...], value: Any) -> str | None:
+    """The first key of a mapping whose value does not convert."""
+    kind = _type_at(model, path)
+    if not isinstance(kind, msgspec.inspect.DictType) or not isinstance(value, dict):
+        return None
+    inner = kind.value_type
+    target: Any = inner.cls if isinstance(inner, msgspec.inspect.StructType) else None
+    for key, item in value.items():
+        try:
+            if target:
+                msgspec.convert(item, target)
+        except msgspec.ValidationError:
+            return str(key)
+    return None
 
 
 def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int:
@@ -112,6 +170,14 @@ def _line(node: yaml.Node | None, path: tuple[str | int, ...]) -> int:
 
 def _fields(model: type, path: tuple[str | int, ...]) -> list[str]:
     """The names that a mapping at `path` may have."""
+    kind = _struct_or_self(_type_at(model, path))
+    if isinstance(kind, msgspec.inspect.StructType):
+        return [f.encode_name for f in kind.fields]
+    return []
+
+
+def _type_at(model: type, path: tuple[str | int, ...]) -> Any:
+    """What a model says of the value at `path`."""
     kind: Any = msgspec.inspect.type_info(model)
     for step in path:
         kind = _struct_or_self(kind)
@@ -121,10 +187,7 @@ def _fields(model: type, path: tuple[str | int, ...]) -> list[str]:
             kind = kind.value_type
         elif isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
             kind = kind.item_type
-    kind = _struct_or_self(kind)
-    if isinstance(kind, msgspec.inspect.StructType):
-        return [f.encode_name for f in kind.fields]
-    return []
+    return kind
 
 
 def _struct_or_self(kind: Any) -> Any:

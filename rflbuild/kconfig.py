@@ -19,7 +19,7 @@ from rflbuild.verdict import usage_error
 _SET = re.compile(
     r"CONFIG_(?P<name>\w+)=(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s#]+)\s*(?:#(?P<word>.*))?$"
 )
-_UNSET = re.compile(r"# CONFIG_(?P<name>\w+) is not set$")
+_UNSET = re.compile(r"# CONFIG_(?P<name>\w+) is not set\s*(?:#(?P<word>.*))?$")
 _VERSIONS = re.compile(r"\b(?P<which>since|until) (?P<version>\d+\.\d+)\b")
 
 
@@ -131,7 +131,8 @@ def _parse(lines: Iterable[str], path: Path, first: int, source: Source) -> Iter
             if _applies(found["word"] or "", source):
                 yield Option(found["name"], found["value"], f"{path}:{number}")
         elif unset:
-            yield Option(unset["name"], "n", f"{path}:{number}")
+            if _applies(unset["word"] or "", source):
+                yield Option(unset["name"], "n", f"{path}:{number}")
         elif text and not text.startswith("#"):
             raise usage_error(
                 f"{path}:{number}: `{text}` is no option: write CONFIG_NAME=value, "

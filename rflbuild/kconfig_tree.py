@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rflbuild.kconfig_explanation import Explanation, Unmet, listed, what_it_checks
 from rflbuild.kconfig_expr import (
     TRISTATE,
     YES,
@@ -31,60 +32,6 @@ from rflbuild.kconfig_expr import (
 from rflbuild.kconfig_read import Clause, Condition, Entry, parse_line, read_entries
 
 _MOST_NEAR = 5
-_MOST_TOLD = 4
-"""How many of a kind a sentence names before it only counts the rest."""
-
-_CHECKS = (
-    (re.compile(r"rustc"), "a check of the Rust compiler"),
-    (re.compile(r"\bcc[-_]|as-instr"), "a check of the C compiler"),
-    (re.compile(r"\bld-"), "a check of the linker"),
-    (re.compile(r"success|failure|shell"), "a shell check"),
-)
-"""Macros, most of them of scripts/Kconfig.include, by what a person would call them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unmet:
-    """The part of a dependency that does not hold, with the values as they are, and where.
-
-    `hint` says what else it takes where it is not enough to ask for an option.
-    """
-
-    text: str
-    file: str
-    line: int
-    hint: str = ""
-
-    def __str__(self) -> str:
-        hint = f", which {self.hint}" if self.hint else ""
-        return f"{self.text} ({self.file}:{self.line}){hint}"
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why an option is not what was asked for.
-
-    `near` are names like one that is not `known`. `unmet` is what the option depends on
-    and does not hold, for the definition that lacks least; `ceiling` is `m` where that
-    still allows a module. `reason` is what else there is to say, as a predicate.
-    """
-
-    known: bool
-    near: tuple[str, ...] = ()
-    unmet: tuple[Unmet, ...] = ()
-    reason: str = ""
-    ceiling: str = "n"
-
-    def sentence(self) -> str:
-        """The explanation in words, without a capital letter and a full stop."""
-        parts = [self.reason] if self.reason else []
-        if self.unmet:
-            verb = "can be =m at most, because of" if self.ceiling == "m" else "needs"
-            joint = "; " if any(part.hint for part in self.unmet) else ", "
-            parts.append(f"{verb} {joint.join(map(str, self.unmet))}")
-        if self.near:
-            parts.append(f"near names: {', '.join(self.near)}")
-        return "; ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +105,12 @@ class KconfigTree:
             return told
         if values.config.get(name, "n") == wanted:
             return replace(told, reason=f"is {wanted}, as asked")
-        return replace(told, reason="has all that it needs: a line after this one must undo it")
+        reason = f"could be {wanted} as far as Kconfig goes: a later line may have set it otherwise"
+        return replace(told, reason=reason)
 
     def _unknown(self, name: str) -> Explanation:
         if place := _defined_for_others(self._source, name):
-            reason = f"unknown for {self._srcarch}, defined in {place} only"
+            reason = f"unknown for {self._srcarch}; another architecture has it: {place}"
             return Explanation(known=False, reason=reason)
         near = near_names(name, self._entries)
         return Explanation(known=False, near=near, reason="unknown in this kernel")
@@ -179,13 +127,13 @@ class KconfigTree:
         offer = min(offers, key=lambda conditions: len(question.unmet(conditions)))
         unmet = question.unmet(offer)
         if not unmet:
-            return Explanation(known=True, reason=self._otherwise(question, offer))
-        ceiling = question.values.span(junction("&&", (part.expr for part in offer))).high
+            return Explanation(known=True, reason=self._otherwise(question, offer, deep=deep))
+        most = question.values.span(junction("&&", (part.expr for part in offer))).high
         return Explanation(
             known=True,
-            unmet=self._told(unmet, question, deep=deep),
+            unmet=self._told(unmet, question, strict=most == TRISTATE["n"], deep=deep),
             reason="cannot be set to n while its prompt is hidden" * (question.wanted == "n"),
-            ceiling="m" if ceiling == TRISTATE["m"] else "n",
+            ceiling="m" if most == TRISTATE["m"] else "n",
         )
 
     def _mistaken(self, question: _Question, mistake: str, *, deep: bool) -> Explanation:
@@ -206,7 +154,7 @@ class KconfigTree:
             for entry in entries
             if any(word.search(clause.text) for clause in entry.all("default"))
         ]
-        return f"is only read from old configurations: ask for {_listed(heirs, 'or')} instead"
+        return f"is only read from old configurations: ask for {listed(heirs, 'or')} instead"
 
     def _forced(self, question: _Question) -> str:
         """What holds an option above the n or m that was asked for."""
@@ -221,12 +169,12 @@ class KconfigTree:
             limits = [*entry.dependencies(), *_conditions(clause)]
             if values.span(junction("&&", (symbol, *(c.expr for c in limits)))).low > wanted:
                 culprits.append(f"{values.shown(symbol)} ({clause.place})")
-        return f"is selected by {_listed(culprits, 'and')}" if culprits else ""
+        return f"is selected by {listed(culprits, 'and')}" if culprits else ""
 
     def _hidden(self, question: _Question, *, deep: bool) -> Explanation:
         """An option without a prompt: only `select` and `default` give it a value."""
         ways = self._selectors(question)
-        told = [f"{_listed(ways, 'or')} would select it"] if ways else []
+        told = [f"{listed(ways, 'or')} would select it"] if ways else []
         unmet, rule = _default(question)
         if rule:
             told.append(rule)
@@ -234,7 +182,7 @@ class KconfigTree:
         return Explanation(
             known=True,
             reason=f"has no prompt: {decides}",
-            unmet=() if ways else self._told(unmet, question, deep=deep),
+            unmet=() if ways else self._told(unmet, question, strict=True, deep=deep),
         )
 
     def _selectors(self, question: _Question) -> list[str]:
@@ -256,16 +204,21 @@ class KconfigTree:
         return sorted(ranks, key=ranks.__getitem__)
 
     def _told(
-        self, unmet: Sequence[Condition], question: _Question, *, deep: bool
+        self, unmet: Sequence[Condition], question: _Question, *, strict: bool, deep: bool
     ) -> tuple[Unmet, ...]:
-        """What is unmet, for a person to read; with hints if `deep`, none of them twice."""
-        told = {question.values.shown(part.expr) for part in unmet}
+        """What is unmet, for a person to read; with hints if `deep`, none of them twice.
+
+        With `strict`, a module that is not enough is marked, for what is n hides that.
+        """
+        values = question.values
+        told = {values.shown(part.expr) for part in unmet}
         found = []
         for expr, clause in unmet:
             hint = self._hint(expr, told, question) if deep else Explanation(known=True)
             told.update(part.text for part in hint.unmet)
-            text = question.values.shown(expr)
-            found.append(Unmet(text, clause.file, clause.line, hint.sentence()))
+            module = strict and isinstance(expr, Symbol) and values.tristate(expr.name)
+            text = values.shown(expr) + " = y" * bool(module)
+            found.append(Unmet(text, clause.file, clause.line, hint.hint()))
         return tuple(found)
 
     def _hint(self, expr: Expr, told: Container[str], question: _Question) -> Explanation:
@@ -281,9 +234,13 @@ class KconfigTree:
         hint = self._known(_Question(symbol.name, wanted, entries, question.values), deep=False)
         return replace(hint, unmet=tuple(part for part in hint.unmet if part.text not in told))
 
-    def _otherwise(self, question: _Question, offer: Sequence[Condition]) -> str:
-        """What may explain an option whose prompt is on offer, as far as can be told."""
-        return self._choice(question) or _out_of_range(question) or _undecided(question, offer)
+    def _otherwise(self, question: _Question, offer: Sequence[Condition], *, deep: bool) -> str:
+        """What explains an option whose prompt is on offer, or may be; "" if nothing does.
+
+        That a check could hide the prompt is no hint: most likely nobody asked for it yet.
+        """
+        known = self._choice(question) or _out_of_range(question)
+        return known or (_undecided(question, offer) if deep else "")
 
     def _choice(self, question: _Question) -> str:
         """Which member of its choice came out instead."""
@@ -317,7 +274,7 @@ def _default(question: _Question) -> tuple[list[Condition], str]:
             causes = [expr for expr in own if expr != YES and not isinstance(expr, Macro)]
             text = " && ".join(map(question.values.shown, causes))
             reached = f" while {text}" if question.wanted == "n" and causes else ""
-            check = f", {_check(clause.text)}," if "$(" in clause.text else ""
+            check = f", {what_it_checks(clause.text)}," if "$(" in clause.text else ""
             rule = f"`default {clause.text}` ({clause.place}){check} decides{reached}"
             found.append((question.unmet(limits), rule))
     return min(found, key=lambda default: len(default[0]), default=([], ""))
@@ -345,24 +302,11 @@ def _out_of_range(question: _Question) -> str:
 def _undecided(question: _Question, offer: Sequence[Condition]) -> str:
     """Which macro may hide the prompt, as rflbuild runs none."""
     told = [
-        f"{_check(text)}, {text} ({clause.place})"
+        f"{what_it_checks(text)}, {text} ({clause.place})"
         for expr, clause in question.unmet(offer, surely=False)
         for text in [question.values.shown(expr)]
     ]
-    return f"hangs on {_listed(told, 'and')}" if told else ""
-
-
-def _check(text: str) -> str:
-    """What a macro does, in words."""
-    return next((words for pattern, words in _CHECKS if pattern.search(text)), "a macro")
-
-
-def _listed(items: Sequence[str], word: str) -> str:
-    """The items as `A, B and C`; where there are many, the last ones are only counted."""
-    told = list(items[:_MOST_TOLD])
-    if len(items) > len(told):
-        told.append(f"{len(items) - len(told)} more")
-    return f" {word} ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
+    return f"hangs on {listed(told, 'and')}" if told else ""
 
 
 def _defined_for_others(source: Path, name: str) -> str:

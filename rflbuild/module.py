@@ -20,7 +20,7 @@ from pathlib import Path
 from rflbuild import buildlog, kernel
 from rflbuild.kernel import Kernel
 from rflbuild.session import Session
-from rflbuild.store import key_of, write_atomically
+from rflbuild.store import key_of, remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, usage_error
 
 _RECIPE = 1  # raise it when the way a module is built changes
@@ -114,7 +114,8 @@ def _files(directory: Path) -> Iterator[Path]:
     for folder, subfolders, files in os.walk(directory):
         subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
         for name in sorted(files):
-            if not _PRODUCT.fullmatch(name):
+            # A link to nothing is how Emacs locks a file.
+            if not _PRODUCT.fullmatch(name) and Path(folder, name).is_file():
                 yield Path(folder, name).relative_to(directory)
 
 
@@ -124,7 +125,8 @@ def _synchronise(module: Module, work: Path) -> str:
     A file is written only when its content differs, so that make sees what
     changed and nothing else.
     """
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[str, str, bool]] = []
+    files: dict[Path, bytes] = {}
     total = 0
     for relative in _files(module.directory):
         content = (module.directory / relative).read_bytes()
@@ -134,15 +136,20 @@ def _synchronise(module: Module, work: Path) -> str:
                 f"{module.shown} is too large for a module's folder (over {_MOST_FILES} files or "
                 f"{_MOST_BYTES // 1_000_000} MB): give the folder that holds the Kbuild alone"
             )
-        rows.append((str(relative), hashlib.sha256(content).hexdigest()))
-        copy = work / relative
+        executable = os.access(module.directory / relative, os.X_OK)
+        rows.append((str(relative), hashlib.sha256(content).hexdigest(), executable))
+        files[relative] = content
+    for relative in list(_files(work)):
+        if relative not in files:
+            (work / relative).unlink()
+    for (name, _, executable), content in zip(rows, files.values(), strict=True):
+        copy = work / name
         if not copy.is_file() or copy.read_bytes() != content:
+            if copy.is_dir():
+                remove_tree(copy)
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(copy, content)
-    known = {name for name, _ in rows}
-    for relative in list(_files(work)):
-        if str(relative) not in known:
-            (work / relative).unlink()
+        copy.chmod(0o755 if executable else 0o644)
     return key_of(rows)
 
 

@@ -43,8 +43,11 @@ class Processes:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
-        self.environ = {**environ, MARK: self._mark}
+        # An invocation within another one, as in our own tests, carries both marks.
+        marks = ":".join(filter(None, (environ.get(MARK), self._mark)))
+        self.environ = {**environ, MARK: marks}
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._foreground: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopping = False
         self._watchdog_pipe = -1
@@ -93,9 +96,12 @@ class Processes:
                     pass_fds=pass_fds,
                     process_group=None if foreground else 0,
                 )
-            except (FileNotFoundError, PermissionError) as error:
-                raise environment_error(f"cannot run {argv[0]}: {error.strerror}") from error
+            except OSError as error:
+                what = f"{cwd}" if cwd and not cwd.is_dir() else argv[0]
+                raise environment_error(f"cannot run {what}: {error.strerror}") from error
             self._running.add(child)
+            if foreground:
+                self._foreground.add(child)
             return child
 
     def run(
@@ -130,12 +136,16 @@ class Processes:
                             on_line(line)
             child.wait(max(begun + timeout - time.monotonic(), 1.0))
         except (TimeoutError, subprocess.TimeoutExpired):
+            if self._stopping:
+                raise environment_error(f"{argv[0]} was ended: the run is being stopped") from None
             where = f"; see {log}" if log else ""
             raise RflError(
                 Verdict.TIMEOUT, f"{argv[0]} did not end within {timeout:.0f} s{where}"
             ) from None
         finally:
             self.stop(child)
+            if child.stdout:
+                child.stdout.close()
         if self._stopping:
             raise environment_error(f"{argv[0]} was ended: the run is being stopped")
         output = b"".join(chunks).decode(errors="replace")
@@ -145,16 +155,15 @@ class Processes:
         """End a child and its process group: SIGTERM, a grace period, SIGKILL."""
         with self._lock:
             self._running.discard(child)
-        group = child.pid
-        if child.poll() is None and not _is_leader(child):  # a foreground child
-            child.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(GRACE)
-        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GRACE)):
-            if _group_ended(child, group, number, patience):
-                break
-        if child.stdout:
-            child.stdout.close()
+        if child in self._foreground:
+            for end in (child.terminate, child.kill):
+                end()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(GRACE)
+                    return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if _group_ended(child, number):
+                return
 
     def stop_all(self) -> None:
         """End every child; whatever waits for one gets an RflError."""
@@ -165,31 +174,35 @@ class Processes:
             self.stop(child)
 
 
-def _is_leader(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        return os.getpgid(child.pid) == child.pid
-    except ProcessLookupError:
-        return True
-
-
-def _group_ended(
-    child: subprocess.Popen[bytes], group: int, number: signal.Signals, patience: float
-) -> bool:
-    """Signal a group and wait until it is empty; True when nothing is left of it."""
-    deadline = time.monotonic() + patience
+def _group_ended(child: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Signal a child's group and wait until it is empty; True when nothing is left of it."""
+    deadline = time.monotonic() + GRACE
     pause = 0.001
     sent = False
     while True:
         child.poll()  # a zombie keeps its group alive
         try:
-            os.killpg(group, 0 if sent else number)
+            os.killpg(child.pid, 0 if sent else number)
         except (ProcessLookupError, PermissionError):
             return child.poll() is not None
+        if sent and child.poll() is not None and not _has_living(child.pid):
+            return True  # what is left are zombies, which somebody else has to reap
         sent = True
         if time.monotonic() > deadline:
             return False
         time.sleep(pause)
         pause = min(pause * 2, 0.05)
+
+
+def _has_living(group: int) -> bool:
+    """Whether a process group has a process that is no zombie (proc_pid_stat(5))."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(its_group) == group and state not in "ZX":
+                    return True
+    return False
 
 
 def _read(child: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
@@ -228,7 +241,7 @@ def _start_watchdog(mark: str) -> int:
             os.dup2(null, descriptor)
         os.closerange(4, 1024)
         os.read(3, 1)  # returns when the last writer, this invocation, is gone
-        _kill_marked(f"{MARK}={mark}".encode())
+        _kill_marked(mark.encode())
     finally:
         os._exit(0)
 
@@ -241,9 +254,18 @@ def _kill_marked(mark: bytes) -> None:
             if not entry.name.isdecimal() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                if mark in _marks((entry / "environ").read_bytes()):
                     found = True
                     os.kill(int(entry.name), signal.SIGKILL)
         if not found:
             return
         time.sleep(0.05)
+
+
+def _marks(environ: bytes) -> list[bytes]:
+    """The marks in a process's environment as /proc has it."""
+    name = MARK.encode() + b"="
+    for pair in environ.split(b"\0"):
+        if pair.startswith(name):
+            return pair.removeprefix(name).split(b":")
+    return []

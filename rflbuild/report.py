@@ -82,7 +82,7 @@ class Result:
         bad = (Verdict.PASS, Verdict.FAIL, Verdict.CRASH, Verdict.TIMEOUT)
         suite = ET.Element(
             "testsuite",
-            name=f"rflbuild.{self.name}",
+            name=_xml(f"rflbuild.{self.name}"),
             timestamp=self.begun,
             tests=str(len(cases)),
             failures=str(sum(v in bad[1:] for v in judged)),
@@ -93,7 +93,7 @@ class Result:
             case = ET.SubElement(
                 suite,
                 "testcase",
-                classname=f"rflbuild.{self.name}",
+                classname=_xml(f"rflbuild.{self.name}"),
                 name=_xml(title),
                 time=f"{seconds:.3f}",
             )
@@ -116,7 +116,8 @@ def open_folder(results: Path, name: str) -> tuple[Path, str]:
     """A new folder results/<time>-<name> and its time; `latest` comes to point to it."""
     now = datetime.datetime.now().astimezone()
     results.mkdir(parents=True, exist_ok=True)
-    stem = f"{now:%Y%m%d-%H%M%S}-{name}"
+    slug = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+    stem = f"{now:%Y%m%d-%H%M%S}-{slug}"
     for number in range(1, 1000):
         folder = results / (stem if number == 1 else f"{stem}-{number}")
         with contextlib.suppress(FileExistsError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,8 +37,8 @@ _CRATES = set(
 )
 # Types that the module's own type would hide (rust/kernel/prelude.rs, core's prelude).
 _PRELUDE = set(
-    "Box Clone Copy Default Drop Eq Err Error Fn From Into Iterator Module None Ok Option "
-    "Ord Pin Result Send Some String Sync ThisModule Vec".split()
+    "Box Clone Copy Default Drop Eq Err Error Fn From Into Iterator LocalModule Module None Ok "
+    "Option Ord Pin Result Send Some String Sync ThisModule Vec".split()
 )
 _BOUND = re.compile(r">=(\d+\.\d+)")
 
@@ -87,25 +86,29 @@ def load_kind(workspace: Workspace, name: str) -> Kind:
 
 def check_name(name: str) -> None:
     """Raise RflError(usage) unless a module can have this name in C, Rust and make."""
-    reason = ""
-    if "/" in name or name.startswith("."):
-        reason = "it is a path"
-    elif not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        reason = "it is no identifier of small letters, digits and _, beginning with a letter"
-    elif len(name) > _LONGEST_NAME:
-        reason = f"the kernel allows {_LONGEST_NAME} characters"
-    elif name in _KEYWORDS or keyword.iskeyword(name):
-        reason = "it is a keyword of Rust or C"
-    elif name in _CRATES:
-        reason = "a crate of the kernel's build has it"
-    elif camel(name) in _PRELUDE:
-        reason = f"the module's type would hide {camel(name)} of the kernel's prelude"
-    if reason:
+    fault = _fault(name)
+    if fault:
         near = re.sub(r"\W+", "_", name.strip("./ ").lower()).strip("_")
-        hint = ""
-        if near != name and re.fullmatch(r"[a-z][a-z0-9_]*", near):
-            hint = f"; `{near}` would do"
-        raise usage_error(f"`{name}` cannot be a module's name: {reason}{hint}")
+        hint = "" if _fault(near) else f"; `{near}` would do"
+        raise usage_error(f"`{name}` cannot be a module's name: {fault}{hint}")
+
+
+def _fault(name: str) -> str:
+    """Why a module cannot have this name; empty if it can."""
+    if "/" in name or name.startswith("."):
+        return "it is a path"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        return "it is no identifier of small letters, digits and _, beginning with a letter"
+    if len(name) > _LONGEST_NAME:
+        return f"the kernel allows {_LONGEST_NAME} characters"
+    taken = {
+        "it is a keyword of Rust, C or Python": name in _KEYWORDS or keyword.iskeyword(name),
+        "a crate of the kernel's build has it": name in _CRATES,
+        f"the module's type would hide {camel(name)} of the kernel's prelude or macros": (
+            camel(name) in _PRELUDE
+        ),
+    }
+    return next((reason for reason, is_so in taken.items() if is_so), "")
 
 
 def camel(name: str) -> str:
@@ -186,5 +189,5 @@ def new_module(
     except OSError as error:
         raise environment_error(f"cannot make {folder}: {error.strerror}") from error
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        remove_tree(half)
     return folder

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -27,7 +26,8 @@ from rflbuild.verdict import environment_error, usage_error
 _GIGABYTES = 3.0  # a .deb, its tarball and the tree that is unpacked from it
 _UNPACK_TIMEOUT = 900.0
 _CLONE_TIMEOUT = 3600.0
-_GIT = re.compile(r"git\+(?P<url>.+?)@(?P<ref>[^@:]+)$")
+# The @ of a user, as in git+ssh://git@host/x, is in the authority and no ref's.
+_GIT = re.compile(r"git\+(?P<url>(?:[\w+]+://[^/]*/|(?![\w+]+://)).+?)@(?P<ref>[^@:]+)$")
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _MAKEFILE = re.compile(
     r"^VERSION = (\d+)\nPATCHLEVEL = (\d+)\nSUBLEVEL = (\d*)\nEXTRAVERSION =(?: (\S*))?$",
@@ -50,6 +50,8 @@ class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         named = [n for n in ("debian", "tarball", "git", "directory") if getattr(self, n)]
         if len(named) != 1:
             raise InvalidError("a kernel has one of `debian`, `tarball`, `git` and `directory`")
+        if self.debian and not re.fullmatch(r"linux-source-\d+(\.\d+)+", self.debian):
+            raise InvalidError("`debian` is a package's name, such as linux-source-7.3")
         if bool(self.git) != bool(self.ref):
             raise InvalidError("`git` goes with `ref`, a branch, a tag or a commit")
 
@@ -125,7 +127,7 @@ def prepare(session: Session, wanted: str | None) -> Source:
     """The kernel's source for `--kernel`, fetched and unpacked if it has to be."""
     name, origin = locate(session, wanted)
     if origin.directory:
-        return _directory(name, Path(origin.directory))
+        return _directory(name, Path(origin.directory).expanduser())
     if origin.debian:
         key, path = _from_debian(session, origin.debian)
     elif origin.tarball:
@@ -140,7 +142,7 @@ def pinned(session: Session, wanted: str | None) -> str | None:
     """The key of a source that is in the store already; None if it must be fetched."""
     _, origin = locate(session, wanted)
     if origin.directory:
-        return _directory("", Path(origin.directory)).key
+        return _directory("", Path(origin.directory).expanduser()).key
     note = session.store.noted(_pin(origin))
     key = str(note["key"]) if note else None
     return key if key and session.store.has("source", key) else None
@@ -151,20 +153,26 @@ def forget_pins(session: Session) -> list[str]:
     folder = session.store.root / "notes"
     names = []
     for path in sorted(folder.glob("source-*.json")):
-        names.append(str(json.loads(path.read_text()).get("what")))
+        noted = session.store.noted(path.stem)
+        names.append(str(noted["what"]) if noted and "what" in noted else path.stem)
         path.unlink()
     return names
 
 
-def version_of(tree: Path) -> str:
-    """The release that a kernel tree's Makefile states, such as `7.3.4`."""
+def version_of(tree: Path, shown: str = "") -> str:
+    """The release that a kernel tree's Makefile states, such as `7.3.4`.
+
+    `shown` is what the user calls the tree. Raises RflError(usage) if it is none.
+    """
     try:
         head = (tree / "Makefile").read_text(errors="replace")[:2000]
     except OSError:
         head = ""
     found = _MAKEFILE.search(head)
     if not found or not (tree / "scripts" / "min-tool-version.sh").is_file():
-        raise usage_error(f"{tree} holds no Linux source: its Makefile states no kernel version")
+        raise usage_error(
+            f"{shown or tree} holds no Linux source: no Makefile in it states a kernel's version"
+        )
     version, patchlevel, sublevel, extra = found.groups()
     return f"{version}.{patchlevel}.{sublevel or 0}{extra or ''}"
 
@@ -214,12 +222,16 @@ def _unpack_package(session: Session, archive: Archive, package: Package, into: 
         archive.unpack(package, into)
         meter.step()
         (tarball,) = (into / "usr" / "src").glob("linux-source-*.tar.*")
-        _extract(session, tarball, into)
+        _extract(session, tarball, into, package.name)
     shutil.rmtree(into / "usr")
 
 
 def _from_tarball(session: Session, place: str, checksum: str | None) -> tuple[str, Path]:
     store = session.store
+    pin = _pin(Origin(tarball=place, sha256=checksum))
+    note = store.noted(pin)
+    if "://" in place and note and store.has("source", str(note["key"])):
+        return str(note["key"]), _tree(store.path("source", str(note["key"])))
     with _local(session, place) as path:
         expected = checksum or _checksum_beside(path)
         actual = _sha256(path)
@@ -232,8 +244,8 @@ def _from_tarball(session: Session, place: str, checksum: str | None) -> tuple[s
             session.terminal.note(f"{place} has no checksum beside it; its SHA-256 is {actual}")
         key = key_of("tarball", actual)
         store.require_space(_GIGABYTES, "the kernel's source")
-        tree = store.build("source", key, lambda into: _extract(session, path, into))
-    store.note(_pin(Origin(tarball=place, sha256=checksum)), {"key": key, "what": place})
+        tree = store.build("source", key, lambda into: _extract(session, path, into, place))
+    store.note(pin, {"key": key, "what": place})
     return key, _tree(tree)
 
 
@@ -243,16 +255,21 @@ def _local(session: Session, place: str) -> Iterator[Path]:
     if "://" not in place:
         yield Path(place)
         return
-    import urllib.error  # 0.05 s, for those who fetch by URL alone
+    import http.client  # 0.05 s, for those who fetch by URL alone
     import urllib.request
 
     path = session.store.work("download", key_of(place)) / Path(place).name
     try:
         with urllib.request.urlopen(place, timeout=60) as answer, path.open("wb") as file:  # noqa: S310 - the user's own URL
             shutil.copyfileobj(answer, file)
+            length = answer.headers.get("Content-Length")
+        if length and path.stat().st_size != int(length):
+            raise environment_error(f"cannot fetch {place}: the connection broke off; try again")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        path.unlink(missing_ok=True)
+        raise environment_error(f"cannot fetch {place}: {error}; is there a network?") from error
+    try:
         yield path
-    except (urllib.error.URLError, TimeoutError, ValueError) as error:
-        raise environment_error(f"cannot fetch {place}: {error}") from error
     finally:
         path.unlink(missing_ok=True)
 
@@ -272,15 +289,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _extract(session: Session, tarball: Path, into: Path) -> None:
+def _extract(session: Session, tarball: Path, into: Path, shown: str) -> None:
     done = session.processes.run(
         ["tar", "--extract", f"--file={tarball}", f"--directory={into}", "--no-same-owner"],
         timeout=_UNPACK_TIMEOUT,
     )
     if done.status:
-        words = (done.output.strip().splitlines() or ["no reason given"])[-1]
-        raise usage_error(f"{tarball} does not unpack: {words}")
-    version_of(_tree(into))
+        words = (done.output.strip().splitlines() or ["no reason given"])[0]
+        raise usage_error(f"{shown} does not unpack: {words}")
+    version_of(_tree(into), shown)
 
 
 def _tree(path: Path) -> Path:
@@ -318,6 +335,8 @@ def _from_git(session: Session, url: str, ref: str) -> tuple[str, Path]:
             )
             if done.status:
                 words = (done.output.strip().splitlines() or ["no reason given"])[-1]
+                if "find remote ref" in done.output:
+                    raise usage_error(f"{url} has no branch, tag or commit `{ref}`")
                 raise environment_error(f"cannot fetch {ref} from {url}: {words}")
             commit = _git(session, repository, "rev-parse", "FETCH_HEAD^{commit}").strip()
             key = key_of("git", commit)
@@ -325,16 +344,12 @@ def _from_git(session: Session, url: str, ref: str) -> tuple[str, Path]:
         def export(into: Path) -> None:
             tar = into / ".tree.tar"
             _git(session, repository, "archive", "--format=tar", f"--output={tar}", str(commit))
-            _extract_and_remove(session, tar, into)
+            _extract(session, tar, into, url)
+            tar.unlink()
 
         path = store.build("source", key, export)
     store.note(pin, {"key": key, "what": f"{ref} of {url} at {commit}"})
     return key, path
-
-
-def _extract_and_remove(session: Session, tar: Path, into: Path) -> None:
-    _extract(session, tar, into)
-    tar.unlink()
 
 
 def _remote_commit(session: Session, repository: Path, url: str, ref: str) -> str | None:
@@ -345,9 +360,12 @@ def _remote_commit(session: Session, repository: Path, url: str, ref: str) -> st
         ["git", "-C", str(repository), "ls-remote", url, ref, f"{ref}^{{}}"], timeout=60.0
     )
     rows = [row.split("\t") for row in done.output.splitlines() if "\t" in row]
-    peeled = [commit for commit, name in rows if name.endswith("^{}")]
-    commits = peeled or [commit for commit, _ in rows]
-    return commits[0] if commits else None
+    commits = {name: commit for commit, name in rows}
+    # git lists whatever ends in the ref; its own order of preference is gitrevisions(7)'s.
+    for name in (ref, f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}"):
+        if name in commits:
+            return commits[name]
+    return None
 
 
 def _git(session: Session, repository: Path, *words: str) -> str:

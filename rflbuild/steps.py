@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rflbuild import klog, testspec
 from rflbuild.guest import Answer, Guest
 from rflbuild.report import StepResult
-from rflbuild.testspec import Step, find_in_order, texts
+from rflbuild.testspec import Step, errno_number, find_in_order, texts
 from rflbuild.verdict import RflError, Verdict
 
 _UNLISTED = 99  # the exit status by which the guest tells of /proc/modules
@@ -84,7 +84,7 @@ def _load_reason(tool: str, step: Step, answer: Answer) -> str:
     if answer.status == 0:
         return f"{tool} succeeded, and {step.fails} was expected" if step.fails else ""
     named = klog.name_errno(words)
-    if step.fails and named == step.fails:
+    if step.fails and named and errno_number(named) == errno_number(step.fails):
         return ""
     told = f"{named} ({words})" if named else words
     return f"{tool} failed with {told}" + (f", not {step.fails}" if step.fails else "")

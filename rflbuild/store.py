@@ -18,7 +18,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -147,14 +149,38 @@ class Store:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder, read-only sub-folders included; nothing if it is not there."""
+    """Remove a folder, read-only sub-folders included; nothing if it is not there.
+
+    What is mounted in it, as a killed mmdebstrap leaves the host's /dev, is let go
+    first. Raises RflError(environment) if that cannot be.
+    """
+    if not path.exists():
+        return
+    for place in _mounted_below(path):
+        done = subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
+        if done.returncode:
+            raise environment_error(
+                f"{place} is mounted in what has to be removed: type `sudo umount {place}`"
+            )
 
     def retry(function: Callable[[str], object], name: str, _: object) -> None:
-        Path(name).parent.chmod(0o700)
+        folder = Path(name).parent
+        if not folder.is_relative_to(path):
+            return
+        folder.chmod(0o700)
         function(name)
 
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(path, onerror=retry)
+    shutil.rmtree(path, onerror=retry)
+
+
+def _mounted_below(path: Path) -> list[str]:
+    """The mount points below a folder, the deepest first (proc_pid_mountinfo(5), field 5)."""
+    points = [
+        re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), line.split()[4])
+        for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
+    below = [point for point in points if Path(point).is_relative_to(path.resolve())]
+    return sorted(below, key=len, reverse=True)
 
 
 def explain_os_error(error: OSError, store: Path) -> RflError:

@@ -141,11 +141,12 @@ def table(
     """Print a table; the first column is kept whole."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     view = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, name in enumerate(columns):
         view.add_column(name, no_wrap=number == 0, overflow="fold")
     for row in rows:
-        view.add_row(*row)
+        view.add_row(*(Text(cell) for cell in row))
     width = None if stream.isatty() else 160
     Console(file=stream, width=width, highlight=False).print(view)

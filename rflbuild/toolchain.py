@@ -139,6 +139,8 @@ def debian_root(session: Session) -> Toolchain:
     if not session.store.has("root", key):
         debian.install_host_packages(session)
         session.store.require_space(_ROOT_GIGABYTES, "the toolchain's root")
+    elif not shutil.which("bwrap"):  # a root that came from elsewhere, as from a CI's cache
+        debian.install_host_packages(session)
     root = session.store.build("root", key, lambda into: _bootstrap(session, suite, packages, into))
     versions = (root / _MANIFEST).read_text()
     return Toolchain(

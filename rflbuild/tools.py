@@ -110,7 +110,9 @@ def _programs(search_path: str) -> dict[str, Path]:
         for entry in _entries(folder):
             base = re.sub(r"-\d+(\.\d+)*$", "", entry.name)
             known = base in wanted or entry.name.startswith("qemu-system-")
-            if known and entry.name not in found and os.access(entry.path, os.X_OK):
+            if not known or entry.name in found:
+                continue
+            if entry.is_file() and os.access(entry.path, os.X_OK):
                 found[entry.name] = Path(entry.path)
     return found
 

@@ -27,13 +27,24 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(scope="session")
+def barred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs that no unit test may start, each replaced by one that fails."""
+    folder = tmp_path_factory.mktemp("barred")
+    for name in ("apt-get", "apt-cache", "mmdebstrap", "bwrap", "sudo", "make", "cargo", "rustup"):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho 'E: a unit test started {name}'\nexit 99\n")
+        program.chmod(0o755)
+    return folder
+
+
 @pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+def environ(tmp_path: Path, barred: Path) -> dict[str, str]:
     """The environment of children: none of the settings of whoever runs the tests."""
     home = tmp_path / "home"
     home.mkdir()
     return {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{barred}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -56,13 +67,42 @@ def screen() -> io.StringIO:
     return io.StringIO()
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A workspace with copies of the shipped configs/ and templates/, to be changed at will."""
-    root = tmp_path / "workspace"
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the shipped configs/ and templates/ that all tests share, not to be changed."""
+    root = tmp_path_factory.mktemp("shipped")
     for name in ("configs", "templates"):
         shutil.copytree(REPOSITORY / name, root / name)
+    return root
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, shipped: Path) -> Workspace:
+    """A workspace with what is shipped, and without modules and results."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    for name in ("configs", "templates"):
+        (root / name).symlink_to(shipped / name)
     return Workspace(root)
+
+
+def _own(folder: Path) -> Path:
+    shared = folder.resolve()
+    folder.unlink()
+    shutil.copytree(shared, folder)
+    return folder
+
+
+@pytest.fixture
+def own_configs(workspace: Workspace) -> Path:
+    """The workspace's configs/, to be changed at will."""
+    return _own(workspace.configs)
+
+
+@pytest.fixture
+def own_templates(workspace: Workspace) -> Path:
+    """The workspace's templates/, to be changed at will."""
+    return _own(workspace.templates)
 
 
 @pytest.fixture

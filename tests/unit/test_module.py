@@ -1,0 +1,310 @@
+"""module: which folders are modules, and what of them is copied to be built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rflbuild import module
+from rflbuild.module import Module
+from rflbuild.session import Session
+from rflbuild.verdict import RflError, Verdict
+
+# What a module's build leaves beside its sources.
+PRODUCTS = [
+    "hello.o",
+    "hello.ko",
+    "hello.mod",
+    "hello.mod.c",
+    "hello.mod.o",
+    ".hello.o.cmd",
+    ".hello.o.d",
+    "libhello.rmeta",
+    "Module.symvers",
+    "modules.order",
+    "rust-project.json",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "hello"
+    path.mkdir()
+    (path / "Kbuild").write_text("obj-m := hello.o\n")
+    (path / "hello.rs").write_text("// hello\n")
+    return path
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    path = tmp_path / "work"
+    path.mkdir()
+    return path
+
+
+def usage(do: Callable[[], object]) -> str:
+    with pytest.raises(RflError) as caught:
+        do()
+    assert caught.value.verdict is Verdict.USAGE
+    return caught.value.sentence
+
+
+def synchronise(folder: Path, work: Path) -> str:
+    return module._synchronise(Module("hello", folder, "modules/hello"), work)
+
+
+def holds(work: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(work)): path.read_text() for path in work.rglob("*") if path.is_file()
+    }
+
+
+# ---- which folders ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["Kbuild", "Makefile"])
+@pytest.mark.parametrize(
+    "line",
+    ["obj-m := a.o", "obj-m += a.o", "obj-m=a.o", "obj-$(CONFIG_A) += a.o", "\tobj-m ?= a.o"],
+)
+def test_a_folder_whose_kbuild_sets_obj_m_is_a_module(tmp_path: Path, file: str, line: str) -> None:
+    (tmp_path / file).write_text(f"# comment\n{line}\n")
+
+    found = module.at(tmp_path, "shown")
+
+    assert (found.name, found.directory, found.shown) == (tmp_path.name, tmp_path, "shown")
+
+
+def test_a_module_is_named_after_its_folder_however_it_was_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+
+    assert module.at(Path(), ".").name == "hello"
+
+
+@pytest.mark.parametrize("text", ["", "all:\n\techo\n", "obj-y := a.o\n"])
+def test_a_folder_that_builds_no_module_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "Makefile").write_text(text)
+
+    said = usage(lambda: module.at(tmp_path, "modules/x"))
+
+    assert "modules/x holds no module" in said
+    assert "obj-m" in said
+
+
+@pytest.mark.parametrize("what", ["a file", "nothing"])
+def test_what_is_no_folder_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x"
+    if what == "a file":
+        path.touch()
+
+    assert "modules/x is not a folder" in usage(lambda: module.at(path, "modules/x"))
+
+
+def test_the_users_modules_are_the_folders_of_modules(session: Session) -> None:
+    assert module.names(session) == []
+
+    for name in ("b", "a"):
+        (session.workspace.modules / name).mkdir(parents=True)
+    (session.workspace.modules / ".gitkeep").touch()
+
+    assert module.names(session) == ["a", "b"]
+
+
+def test_an_unknown_module_names_a_near_one() -> None:
+    assert "did you mean `hello`?" in module.unknown("helo", ["hello", "print"]).sentence
+
+
+def test_an_unknown_module_names_them_all_when_none_is_near() -> None:
+    assert "there are: hello, print" in module.unknown("xyz", ["hello", "print"]).sentence
+
+
+# ---- what is copied -----------------------------------------------------------------------
+
+
+def test_the_sources_are_copied_with_their_folders(folder: Path, work: Path) -> None:
+    (folder / "src").mkdir()
+    (folder / "src" / "a.rs").write_text("// a\n")
+
+    synchronise(folder, work)
+
+    assert holds(work) == {
+        "Kbuild": "obj-m := hello.o\n",
+        "hello.rs": "// hello\n",
+        "src/a.rs": "// a\n",
+    }
+
+
+def test_only_what_changed_is_written_so_that_make_sees_no_more(folder: Path, work: Path) -> None:
+    synchronise(folder, work)
+    for path in work.iterdir():
+        os.utime(path, (1000, 1000))
+    (folder / "hello.rs").write_text("// changed\n")
+    os.utime(folder / "Kbuild")
+
+    synchronise(folder, work)
+
+    assert (work / "Kbuild").stat().st_mtime == 1000
+    assert (work / "hello.rs").stat().st_mtime > 1000
+    assert (work / "hello.rs").read_text() == "// changed\n"
+
+
+def test_what_vanished_is_removed(folder: Path, work: Path) -> None:
+    (folder / "old.rs").touch()
+    synchronise(folder, work)
+    (folder / "old.rs").unlink()
+
+    synchronise(folder, work)
+
+    assert not (work / "old.rs").exists()
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_an_earlier_build_stay(folder: Path, work: Path, name: str) -> None:
+    (work / name).touch()
+
+    synchronise(folder, work)
+
+    assert (work / name).exists()
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_in_the_users_folder_are_not_copied(folder: Path, work: Path, name: str) -> None:
+    before = synchronise(folder, work)
+    (folder / name).touch()
+
+    assert synchronise(folder, work) == before
+    assert not (work / name).exists()
+
+
+@pytest.mark.parametrize("name", [".git", "target", "__pycache__"])
+def test_folders_that_are_no_sources_are_not_copied(folder: Path, work: Path, name: str) -> None:
+    (folder / name).mkdir()
+    (folder / name / "a.rs").touch()
+
+    synchronise(folder, work)
+
+    assert not (work / name).exists()
+
+
+def test_the_link_by_which_emacs_locks_a_file_is_passed_over(folder: Path, work: Path) -> None:
+    (folder / ".#hello.rs").symlink_to("me@here.4242:1700000000")
+
+    synchronise(folder, work)
+
+    assert holds(work).keys() == {"Kbuild", "hello.rs"}
+
+
+def test_a_link_to_a_file_is_copied_as_what_it_leads_to(
+    folder: Path, work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shared.rs").write_text("// shared\n")
+    (folder / "shared.rs").symlink_to("../shared.rs")
+
+    synchronise(folder, work)
+
+    assert (work / "shared.rs").read_text() == "// shared\n"
+    assert not (work / "shared.rs").is_symlink()
+
+
+def test_a_script_stays_executable(folder: Path, work: Path) -> None:
+    (folder / "generate.sh").write_text("#!/bin/sh\n")
+    (folder / "generate.sh").chmod(0o755)
+
+    synchronise(folder, work)
+
+    assert os.access(work / "generate.sh", os.X_OK)
+
+
+def test_a_file_may_become_a_folder_of_the_same_name(folder: Path, work: Path) -> None:
+    (folder / "part").write_text("a file\n")
+    synchronise(folder, work)
+    (folder / "part").unlink()
+    (folder / "part").mkdir()
+    (folder / "part" / "a.rs").write_text("// a\n")
+
+    synchronise(folder, work)
+
+    assert (work / "part" / "a.rs").read_text() == "// a\n"
+
+
+def test_the_users_folder_is_not_written_to(folder: Path, work: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())}
+
+    synchronise(folder, work)
+
+    assert {path: path.stat().st_mtime_ns for path in (folder, *folder.iterdir())} == before
+
+
+# ---- keys ---------------------------------------------------------------------------------
+
+
+def test_the_key_stays_when_only_times_change(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    for path in folder.iterdir():
+        os.utime(path, (1000, 1000))
+
+    assert synchronise(folder, work) == before
+
+
+def test_the_key_changes_with_a_files_content(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    (folder / "hello.rs").write_text("// hellO\n")
+
+    assert synchronise(folder, work) != before
+
+
+def test_the_key_changes_with_a_files_name(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    (folder / "hello.rs").rename(folder / "helmo.rs")
+
+    assert synchronise(folder, work) != before
+
+
+# ---- folders that are too large -----------------------------------------------------------
+
+
+def test_a_folder_with_too_many_files_is_refused_by_name(
+    folder: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_FILES", 5)
+    for number in range(10):
+        (folder / f"{number}.txt").touch()
+
+    said = usage(lambda: synchronise(folder, work))
+
+    assert "modules/hello is too large" in said
+    assert "the folder that holds the Kbuild" in said
+
+
+def test_a_folder_with_too_many_bytes_is_refused(folder: Path, work: Path) -> None:
+    with (folder / "image").open("wb") as file:
+        file.truncate(module._MOST_BYTES + 1)
+
+    assert "too large" in usage(lambda: synchronise(folder, work))
+    assert not (work / "image").exists()
+
+
+# ---- what make left -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_modules_are_loaded_in_the_order_of_modules_order(work: Path, absolute: bool) -> None:
+    names = ["b", "sub/a"]
+    (work / "sub").mkdir()
+    for name in names:
+        (work / f"{name}.ko").touch()
+    lines = [f"{work}/{name}.o" if absolute else f"{name}.o" for name in names]
+    (work / "modules.order").write_text("\n".join(lines) + "\n")
+
+    assert module._order(work) == [work / "b.ko", work / "sub" / "a.ko"]
+
+
+def test_a_build_that_left_no_module_has_no_order(work: Path) -> None:
+    (work / "modules.order").write_text("gone.o\n")
+
+    assert module._order(work) == []
