@@ -49,7 +49,9 @@ def failure(what: str, output: str, log: str) -> RflError:
             f"to a folder on a larger disk; the log is {log}"
         )
     if re.search(
-        r"\(signal: 9, SIGKILL|^Killed$|^\S+: line \d+: +\d+ Killed\b", output, re.MULTILINE
+        r"\(signal: 9, SIGKILL|^(?:\S+: line \d+: +\d+ )?Killed\b|(?:\]|command:) Killed$",
+        output,
+        re.MULTILINE,
     ):
         return environment_error(
             f"a compiler was killed while {what} was built, most likely for want of memory: "

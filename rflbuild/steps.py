@@ -6,10 +6,10 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 
-from rflbuild import klog, testspec
+from rflbuild import errnos, testspec
 from rflbuild.guest import Answer, Guest
 from rflbuild.report import StepResult
-from rflbuild.testspec import Step, errno_number, find_in_order, texts
+from rflbuild.testspec import Step, find_in_order, texts
 from rflbuild.verdict import RflError, Verdict
 
 _UNLISTED = 99  # the exit status by which the guest tells of /proc/modules
@@ -83,8 +83,8 @@ def _load_reason(tool: str, step: Step, answer: Answer) -> str:
     words = answer.output.strip()
     if answer.status == 0:
         return f"{tool} succeeded, and {step.fails} was expected" if step.fails else ""
-    named = klog.name_errno(words)
-    if step.fails and named and errno_number(named) == errno_number(step.fails):
+    named = errnos.name_in(words)
+    if step.fails and named and errnos.number(named) == errnos.number(step.fails):
         return ""
     told = f"{named} ({words})" if named else words
     return f"{tool} failed with {told}" + (f", not {step.fails}" if step.fails else "")

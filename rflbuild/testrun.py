@@ -26,6 +26,7 @@ from rflbuild.guest import Boot, Guest
 from rflbuild.kernel import Kernel
 from rflbuild.report import Result, StepResult
 from rflbuild.session import Session
+from rflbuild.taint import taint_flags
 from rflbuild.targets import Target
 from rflbuild.terminal import duration
 from rflbuild.testspec import Step, TestSpec, texts
@@ -192,6 +193,16 @@ def _take(
         if done.verdict is not Verdict.PASS:
             detail = "\n".join([*done.messages[-20:], done.output.strip()]).strip()
             raise RflError(done.verdict, f"{done.title}: {done.reason}", detail)
+    value = int(running.run("cat /proc/sys/kernel/tainted", spec.step_timeout).output)
+    flags = taint_flags(value)
+    result.guest["taint"] = "".join(flag.letter for flag in flags)
+    faults = [f"{flag.letter} ({flag.meaning})" for flag in flags if flag.fault]
+    if faults and not allowed:
+        raise RflError(
+            Verdict.CRASH,
+            f"the kernel is tainted {', '.join(faults)}, though its log was not understood as a "
+            f"report; see {result.folder / 'console.log'}",
+        )
     result.end(Verdict.PASS)
 
 

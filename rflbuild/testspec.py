@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from rflbuild import document
+from rflbuild import document, errnos
 from rflbuild.document import InvalidError
 from rflbuild.verdict import usage_error
 
@@ -46,16 +45,6 @@ class Qmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Texts = str | tuple[str, ...]
-
-# Those that are not for user space and yet reach it (include/linux/errno.h).
-_KERNEL_ERRNOS = {
-    "ERESTARTSYS": 512,
-    "ERESTARTNOINTR": 513,
-    "ERESTARTNOHAND": 514,
-    "ENOIOCTLCMD": 515,
-    "EPROBE_DEFER": 517,
-    "ENOTSUPP": 524,
-}
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -131,7 +120,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
         for module in filter(None, (self.insmod, self.rmmod)):
             if not _MODULE.fullmatch(module):
                 raise InvalidError(f"`{module}` is no module's name", (action,))
-        if self.fails is not None and errno_number(self.fails) is None:
+        if self.fails is not None and errnos.number(self.fails) is None:
             raise InvalidError(f"`{self.fails}` is no errno, such as ENODEV", ("fails",))
         for field in ("log", "log_not", "output"):
             for text in texts(getattr(self, field)):
@@ -176,12 +165,6 @@ class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 def texts(value: Texts) -> tuple[str, ...]:
     """One text or several as a tuple."""
     return (value,) if isinstance(value, str) else value
-
-
-def errno_number(name: str) -> int | None:
-    """The number of an errno, the kernel's own included; names may share one."""
-    number: int | None = getattr(errno, name, None) if name.startswith("E") else None
-    return _KERNEL_ERRNOS.get(name, number)
 
 
 def read(path: Path) -> TestSpec:

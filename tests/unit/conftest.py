@@ -164,6 +164,7 @@ def start_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
         )
         children.append(child)
         return child

@@ -1,4 +1,4 @@
-"""klog: messages, reports, taint flags and error codes.
+"""klog, taint and errnos: messages, reports, taint flags and error codes.
 
 The logs in tests/data/klog were captured from kernels 6.12.107 and 7.3.4 for
 arm64 in QEMU 10 (`-M virt -cpu cortex-a72 -smp 2`), while small C and Rust
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from rflbuild import errnos
 from rflbuild.klog import (
     LogReader,
     Message,
     Splat,
     SplatKind,
-    name_errno,
     parse_line,
-    taint_flags,
 )
+from rflbuild.taint import taint_flags
 
 LOGS = Path(__file__).parents[1] / "data/klog"
 K = SplatKind
@@ -356,10 +356,10 @@ def test_the_letters_are_those_of_the_kernel_in_the_order_of_their_bits() -> Non
     ],
 )
 def test_the_error_that_a_text_gives_is_named(text: str, name: str | None) -> None:
-    assert name_errno(text) == name
+    assert errnos.name_in(text) == name
 
 
 def test_the_words_of_a_real_insmod_are_understood() -> None:
     lines = (LOGS / "7.3/load-errors.shell").read_text().splitlines()
-    names = [name_errno(line) for line in lines if line.startswith("insmod: ")]
+    names = [errnos.name_in(line) for line in lines if line.startswith("insmod: ")]
     assert names == ["ENOMEM", "ENOMEM", "EEXIST", "ENOENT", "ENOEXEC"]

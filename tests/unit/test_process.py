@@ -298,7 +298,7 @@ def test_stopping_while_a_line_is_handled_makes_run_raise_at_once(processes: Pro
 def test_nothing_starts_once_all_is_stopped(processes: Processes) -> None:
     processes.stop_all()
 
-    error = failure(lambda: processes.run(["true"], timeout=10))
+    error = failure(lambda: processes.start(["true"]))
 
     assert "being stopped" in error.sentence
 
@@ -346,6 +346,20 @@ def test_nothing_is_left_when_we_are_killed(
     assert is_alive(pid)
 
     program.kill()
+
+    assert eventually(lambda: not is_alive(pid))
+
+
+def test_nothing_is_left_when_our_whole_process_group_is_killed(
+    start_python: Start,
+    is_alive: Callable[[int], bool],
+    eventually: Callable[[Callable[[], bool]], bool],
+) -> None:
+    program = start_python(LEAVES_CHILDREN, "echo $$; exec sleep 60")
+    assert program.stdout
+    pid = int(program.stdout.readline())
+
+    os.killpg(program.pid, signal.SIGKILL)
 
     assert eventually(lambda: not is_alive(pid))
 

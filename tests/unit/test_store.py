@@ -73,6 +73,13 @@ def test_nothing_is_in_place_while_it_is_built(store: Store) -> None:
     assert seen == [False]
 
 
+def test_what_is_built_is_moved_into_place_and_not_copied(store: Store) -> None:
+    made: list[int] = []
+    path = store.build("kind", "key", lambda into: made.append(into.stat().st_ino))
+
+    assert made == [path.stat().st_ino]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
 def test_an_exception_leaves_nothing(store: Store, error: BaseException) -> None:
     with pytest.raises(type(error)):
@@ -307,6 +314,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_atomically(path, "\udcff")
 
     assert holds(tmp_path) == {"file": "old"}
+
+
+def test_a_file_that_cannot_take_its_place_is_not_left_behind(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "folder", "new")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_note_is_remembered(store: Store) -> None:
