@@ -100,14 +100,13 @@ def test_text_beyond_ascii_is_read(file: Path) -> None:
         pytest.param("- a\n", 1, "expected a mapping, got a list", id="list at top level"),
         pytest.param("just a text\n", 1, "expected a mapping", id="text at top level"),
         pytest.param("title: 7\n", 1, "expected `str`, got `int`", id="number for a text"),
-        pytest.param("title: no\n", 1, "expected `str`, got `bool`", id="boolean for a text"),
+        pytest.param("title: false\n", 1, "expected `str`, got `bool`", id="boolean for a text"),
         pytest.param("parts:\n  - size: -1\n", 2, "a size is not negative", id="own check"),
         pytest.param("title: !!python/name:os.system\n", 1, "tag", id="dangerous tag"),
         pytest.param("title: *nowhere\n", 1, "undefined alias", id="unknown alias"),
         pytest.param("title: &a [*a]\n", 1, "recursion", id="endless alias"),
-        pytest.param("title: 2024-13-45\n", 1, "month", id="date that is none"),
         pytest.param("title: a\n? [b]\n: c\n", 2, "unhashable", id="list as a key"),
-        pytest.param("title: a\nwords: {on: 1}\n", 2, "bool", id="boolean as a key"),
+        pytest.param("title: a\nwords: {true: 1}\n", 2, "bool", id="boolean as a key"),
         pytest.param(
             "named:\n  one: {size: 1}\n  two: {sise: 1}\n", 3, "`size`", id="key in a named part"
         ),
