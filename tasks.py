@@ -125,8 +125,7 @@ def qemu_test(
 @task(
     help={**_CHAIN, "target": f"{_TARGET}, whose modules are then in /modules"},
     iterable=["fragment"],
-    positional=["target"],
-    optional=["target"],
+    positional=[],
 )
 def shell(
     _: Context,

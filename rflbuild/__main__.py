@@ -6,6 +6,8 @@ option is unknown; with 1, a typing error would look like a failed test.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -38,7 +40,18 @@ def main() -> None:
     """Run Invoke on our command line."""
     here = Path(__file__).resolve().parent.parent
     program = _Program(name="rflbuild", binary="rfl", binary_names=["rfl"])
-    program.run([sys.argv[0], "--search-root", str(here), *sys.argv[1:]])
+    try:
+        program.run([sys.argv[0], "--search-root", str(here), *_named(sys.argv[1:])])
+    except BrokenPipeError:  # as in `./rfl --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _named(words: list[str]) -> list[str]:
+    """`shell hello` as `shell --target hello`: Invoke knows no optional positional argument."""
+    if words[:1] == ["shell"] and len(words) > 1 and not words[1].startswith("-"):
+        return ["shell", "--target", *words[1:]]
+    return words
 
 
 if __name__ == "__main__":
