@@ -1,4 +1,4 @@
-"""Reading the kernel's log: messages, the reports among them, taint flags and error codes.
+"""Reading the kernel's log: its messages, and the reports among them.
 
 Lines from the serial console go in, values come out. Only a message's text is
 relied on: its log level never reaches the console.

@@ -45,6 +45,11 @@ def test_a_task_without_options_is_the_default_request() -> None:
     assert cli.request() == Request()
 
 
+def plan(session: Session, request: Request) -> object:
+    return chain.plan(session, request, Links(session))
+
+
+@pytest.mark.parametrize("look", [plan, chain.check])
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
@@ -57,9 +62,12 @@ def test_a_task_without_options_is_the_default_request() -> None:
     ],
 )
 def test_a_mistake_in_a_request_is_found_before_anything_is_fetched(
-    session: Session, request_: Request, words: list[str]
+    session: Session,
+    look: Callable[[Session, Request], object],
+    request_: Request,
+    words: list[str],
 ) -> None:
-    error = failure(lambda: chain.plan(session, request_, Links(session)))
+    error = failure(lambda: look(session, request_))
 
     assert error.verdict is Verdict.USAGE
     for word in words:

@@ -355,6 +355,8 @@ def rfl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ("kernel --jobs many", "many"),
         ("kernel --jobs -1", "jobs"),
         ("qemu-test hello --timeout -5", "timeout"),
+        ("qemu-test hello --timeout inf", "timeout"),
+        ("qemu-test hello --timeout nan", "timeout"),
         ("qemu-test hello --arch sparc", "sparc"),
         ("qemu-test helo", "`hello`"),
         ("new-module Match", "`Match`"),

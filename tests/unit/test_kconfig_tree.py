@@ -364,6 +364,7 @@ def test_a_module_asked_for_without_modules_is_explained_by_that(explain: Explai
     ("comparison", "holds"),
     [
         ("INT >= 100", True),
+        ("INT > 100", False),
         ("INT < 99", False),  # as numbers: 100 is below 99 as text
         ("INT = 100", True),
         ("INT != 0x64", False),
@@ -516,9 +517,9 @@ def test_an_option_without_a_prompt_tells_its_default_and_what_that_lacks(
 
 
 def test_an_option_without_a_prompt_that_is_on_tells_what_it_follows(explain: Explain) -> None:
-    kconfig = bools("A", "B") + "config X\n\tdef_bool y\n\tdepends on A && !B\n"
-    assert explain(kconfig, "X=n", A="y", X="y").sentence() == (
-        "has no prompt: `default y` (Kconfig:6) decides while A [=y] && !B [=n]"
+    kconfig = bools("A", "B", "C") + "if C\nconfig X\n\tdef_bool y\n\tdepends on A && !B\nendif\n"
+    assert explain(kconfig, "X=n", A="y", C="y", X="y").sentence() == (
+        "has no prompt: `default y` (Kconfig:9) decides while A [=y] && !B [=n]"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import http.server
 import io
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -407,12 +409,25 @@ def test_what_was_unpacked_once_is_pinned(session: Session, tarball: Path) -> No
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves one file, counts the requests, and breaks off half-way if told so."""
+    """Serves one file, counts the requests, and breaks off or waits half-way if told so."""
 
     daemon_threads = True
     content = b""
     count = 0
     breaks_off = ""
+    waits = False
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.second = threading.Event()
+
+    def wait(self, number: int) -> None:
+        """Let the first answer wait for the second request, and the second for the first."""
+        if number == 1:
+            self.second.wait(0.5)
+        else:
+            self.second.set()
+            time.sleep(0.5)
 
     @property
     def url(self) -> str:
@@ -425,6 +440,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.count += 1
+        number = self.server.count
         if self.path != "/linux-7.3.tar.gz":
             self.send_error(404)
             return
@@ -437,7 +453,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(self.server.content)))
             self.end_headers()
-            self.wfile.write(half if self.server.breaks_off else self.server.content)
+            self.wfile.write(half)
+            if self.server.waits:
+                self.server.wait(number)
+            if not self.server.breaks_off:
+                self.wfile.write(self.server.content[len(half) :])
         self.close_connection = True
 
     def log_message(self, format: str, *words: object) -> None:  # noqa: A002 - as the base has it
@@ -446,7 +466,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tarball: Path) -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as running:
+    with Server() as running:
         running.content = tarball.read_bytes()
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
@@ -478,6 +498,17 @@ def test_a_tarball_with_a_checksum_is_fetched_once(
         source.prepare(session, f"{server.url}#sha256={sha256(tarball)}")
 
     assert server.count == 1
+
+
+def test_two_that_fetch_the_same_at_once_do_not_spoil_it_for_each_other(
+    session: Session, server: Server, tarball: Path
+) -> None:
+    server.waits = True
+    wanted = f"{server.url}#sha256={sha256(tarball)}"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: source.prepare(session, wanted), range(2)))
+
+    assert found[0] == found[1]
 
 
 def test_a_url_that_leads_nowhere_is_an_environment_error(session: Session, server: Server) -> None:

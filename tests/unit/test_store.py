@@ -376,6 +376,35 @@ def test_read_only_folders_are_removed(start_python: Start) -> None:
     assert (output, complaints) == ("[]\n", "")
 
 
+FAILS_TO_REMOVE = """
+import os, sys
+from pathlib import Path
+from rflbuild.store import remove_tree
+os.chdir(sys.argv[1])
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    remove_tree(Path("folder/tree"))
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_a_folder_that_cannot_be_removed_is_an_error(start_python: Start) -> None:
+    # A build that went on in it would take over what was left there half-written.
+    with tempfile.TemporaryDirectory() as name:
+        tree = Path(name, "folder", "tree")
+        tree.mkdir(parents=True)
+        if os.geteuid() == 0:
+            for path in (Path(name), tree):
+                shutil.chown(path, 65534)
+        tree.parent.chmod(0o555)
+        output, complaints = start_python(FAILS_TO_REMOVE, name).communicate(timeout=60)
+        tree.parent.chmod(0o755)
+
+    assert (output, complaints) == ("PermissionError\n", "")
+
+
 REMOVES_BESIDE_A_MOUNT = """
 mkdir -p tree/mounted && mount --bind kept tree/mounted && touch begun || exit
 exec "$0" -c 'from pathlib import Path; from rflbuild import store; store.remove_tree(Path("tree"))'
