@@ -20,15 +20,7 @@ from rflbuild.verdict import RflError, Verdict
 Start = Callable[..., subprocess.Popen[str]]
 
 # Ignores SIGTERM, and says so once it does.
-STUBBORN = [
-    sys.executable,
-    "-S",
-    "-c",
-    "import os, signal, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print(os.getpid(), flush=True)\n"
-    "time.sleep(60)\n",
-]
+STUBBORN = ["sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.1; done"]
 
 
 @pytest.fixture
@@ -113,12 +105,13 @@ def test_each_line_comes_whole_and_once(processes: Processes) -> None:
 def test_the_log_has_a_line_as_soon_as_it_comes(processes: Processes, tmp_path: Path) -> None:
     log = tmp_path / "log"
     seen: list[str] = []
-    processes.run(
-        ["sh", "-c", "echo one; sleep 0.05; echo two"],
-        timeout=10,
-        log=log,
-        on_line=lambda _: seen.append(log.read_text()),
-    )
+
+    def look(_line: str) -> None:
+        seen.append(log.read_text())
+        (tmp_path / "go").touch()
+
+    script = "echo one; until [ -e go ]; do sleep 0.01; done; echo two"
+    processes.run(["sh", "-c", script], timeout=10, cwd=tmp_path, log=log, on_line=look)
 
     assert seen == ["one\n", "one\ntwo\n"]
 
@@ -206,7 +199,7 @@ def test_a_time_out_names_the_log(processes: Processes, tmp_path: Path) -> None:
 def test_what_came_before_a_time_out_is_in_the_log(processes: Processes, tmp_path: Path) -> None:
     log = tmp_path / "build.log"
 
-    failure(lambda: processes.run(["sh", "-c", "echo a; sleep 60"], timeout=0.3, log=log))
+    failure(lambda: processes.run(["sh", "-c", "echo a; exec sleep 60"], timeout=1.5, log=log))
 
     assert log.read_text() == "a\n"
 
