@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsons
+import math
 import os
 import shlex
 import sys
@@ -68,7 +69,7 @@ def qemu_test(
     """Judge a target; the exit code is the verdict's."""
     from rflbuild import testrun
 
-    if timeout is not None and timeout <= 0:
+    if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
     result = testrun.run(session, testrun.Order(wanted, request, timeout))
     if json:

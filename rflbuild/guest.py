@@ -144,6 +144,7 @@ class Guest:
         self._folder = folder
         self.command: list[str] = []
         self.boot_seconds = 0.0
+        self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -256,12 +257,13 @@ class Guest:
             self._shell.send(f"{number} {words}\n".encode())
         shown = " ".join(command.split())
         match = self._expect(
-            re.compile(rb"@rfl-%d:(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
+            re.compile(rb"@rfl-%d:(\d+):(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
         )
         seconds = time.monotonic() - begun
         self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
         output = bytes(self._before).decode(errors="replace").replace("\r\n", "\n")
         status = int(match[1])
+        self.taint = int(match[2])
         self._shell_log.write(f"{output}# exit status {status}, {seconds:.3f} s\n")
         self._shell_log.flush()
         return Answer(status, output, seconds, mark)

@@ -45,7 +45,8 @@ class Processes:
         self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
         # An invocation within another one, as in our own tests, carries both marks.
         marks = ":".join(filter(None, (environ.get(MARK), self._mark)))
-        self.environ = {**environ, MARK: marks}
+        # git must fail rather than ask for a password that nobody will type.
+        self.environ = {**environ, "GIT_TERMINAL_PROMPT": "0", MARK: marks}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._foreground: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()

@@ -7,6 +7,7 @@ belongs to the user: it is never written to, and make decides what is stale.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import re
 import shutil
@@ -258,20 +259,25 @@ def _local(session: Session, place: str) -> Iterator[Path]:
     import http.client  # 0.05 s, for those who fetch by URL alone
     import urllib.request
 
-    path = session.store.work("download", key_of(place)) / Path(place).name
-    try:
-        with urllib.request.urlopen(place, timeout=60) as answer, path.open("wb") as file:  # noqa: S310 - the user's own URL
-            shutil.copyfileobj(answer, file)
-            length = answer.headers.get("Content-Length")
-        if length and path.stat().st_size != int(length):
-            raise environment_error(f"cannot fetch {place}: the connection broke off; try again")
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        path.unlink(missing_ok=True)
-        raise environment_error(f"cannot fetch {place}: {error}; is there a network?") from error
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+    name = key_of(place)
+    with session.store.lock(f"download-{name}"):
+        path = session.store.work("download", name) / Path(place).name
+        try:
+            try:
+                with urllib.request.urlopen(place, timeout=60) as answer, path.open("wb") as file:  # noqa: S310 - the user's own URL
+                    shutil.copyfileobj(answer, file)
+                    length = answer.headers.get("Content-Length")
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise environment_error(
+                    f"cannot fetch {place}: {error}; is there a network?"
+                ) from error
+            if length and path.stat().st_size != int(length):
+                raise environment_error(
+                    f"cannot fetch {place}: the connection broke off; try again"
+                )
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _checksum_beside(path: Path) -> str | None:
@@ -296,6 +302,8 @@ def _extract(session: Session, tarball: Path, into: Path, shown: str) -> None:
     )
     if done.status:
         words = (done.output.strip().splitlines() or ["no reason given"])[0]
+        if "No space left on device" in done.output:
+            raise OSError(errno.ENOSPC, "No space left on device", str(into))
         raise usage_error(f"{shown} does not unpack: {words}")
     version_of(_tree(into), shown)
 
@@ -332,6 +340,7 @@ def _from_git(session: Session, url: str, ref: str) -> tuple[str, Path]:
             done = session.processes.run(
                 ["git", "-C", str(repository), "fetch", "--depth=1", url, ref],
                 timeout=_CLONE_TIMEOUT,
+                env={"LC_ALL": "C"},
             )
             if done.status:
                 words = (done.output.strip().splitlines() or ["no reason given"])[-1]

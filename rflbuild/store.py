@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rflbuild.verdict import RflError, environment_error
 
@@ -163,10 +164,10 @@ def remove_tree(path: Path) -> None:
                 f"{place} is mounted in what has to be removed: type `sudo umount {place}`"
             )
 
-    def retry(function: Callable[[str], object], name: str, _: object) -> None:
+    def retry(function: Callable[[str], object], name: str, found: tuple[Any, ...]) -> None:
         folder = Path(name).parent
         if not folder.is_relative_to(path):
-            return
+            raise found[1]
         folder.chmod(0o700)
         function(name)
 

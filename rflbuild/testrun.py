@@ -193,8 +193,7 @@ def _take(
         if done.verdict is not Verdict.PASS:
             detail = "\n".join([*done.messages[-20:], done.output.strip()]).strip()
             raise RflError(done.verdict, f"{done.title}: {done.reason}", detail)
-    value = int(running.run("cat /proc/sys/kernel/tainted", spec.step_timeout).output)
-    flags = taint_flags(value)
+    flags = taint_flags(running.taint)
     result.guest["taint"] = "".join(flag.letter for flag in flags)
     faults = [f"{flag.letter} ({flag.meaning})" for flag in flags if flag.fault]
     if faults and not allowed:

@@ -166,6 +166,8 @@ def _bootstrap(session: Session, suite: str, packages: Sequence[str], into: Path
     log.unlink(missing_ok=True)
     tar = into.with_suffix(".tar")
     argv = [
+        # What root's mmdebstrap mounts goes with its namespace, even when it is killed.
+        *([] if ordinary else ["unshare", "--mount"]),
         "mmdebstrap",
         "--variant=essential",
         f"--mode={'unshare' if ordinary else 'root'}",
