@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rflbuild.verdict import RflError, environment_error
+from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
 
@@ -76,7 +76,8 @@ class Store:
 
         With `resumable`, a folder in which `make` ended in an orderly way, by an
         error or by Ctrl-C, is handed to the next `make` to go on with; after
-        a kill it is not, since a file may be half-written.
+        a kill it is not, since a file may be half-written, nor after `usage`,
+        since what was asked for could not be.
         """
         path = self.path(kind, key)
         if path.is_dir():
@@ -92,8 +93,9 @@ class Store:
             mark.unlink(missing_ok=True)
             try:
                 make(temporary)
-            except BaseException:
-                if resumable:
+            except BaseException as error:
+                refused = isinstance(error, RflError) and error.verdict is Verdict.USAGE
+                if resumable and not refused:
                     with contextlib.suppress(OSError):
                         mark.touch()
                 else:
