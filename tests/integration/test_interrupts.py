@@ -169,8 +169,10 @@ def test_a_first_run_killed_in_the_middle_leaves_nothing(rfl: Rfl, tmp_path: Pat
     started = rfl.on(tmp_path / "store").start("kernel", "--toolchain", "debian")
     assert waited_for(
         lambda: (
-            "mmdebstrap" in started.children().values()
-            and list(tmp_path.glob("store/tmp/root-*/*"))
+            (
+                "mmdebstrap" in started.children().values()
+                and list(tmp_path.glob("store/tmp/root-*/*"))
+            )
             or started.process.poll() is not None
         ),
         GUEST,
