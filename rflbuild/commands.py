@@ -36,13 +36,15 @@ def build_module(session: Session, wanted: str, request: Request, *, clippy: boo
     """Build a module, and say where its .ko files are."""
     chain.check(session, request)
     target = targets.find(session, wanted)
+    if target.module is None and target.kind is None:
+        raise usage_error(f"{wanted} is a test of the kernel's own modules; it builds nothing")
     links = Links(session)
     planned = chain.plan(session, request, links)
     target = targets.for_kernel(session, target, planned.source)
-    if target.module is None:
-        raise usage_error(f"{wanted} is a test of the kernel's own modules; it builds nothing")
+    assert target.module  # noqa: S101 - a kind has one by now
     built_for = chain.build_kernel(session, planned, links)
-    built = module.build(session, target.module, built_for, *(["CLIPPY=1"] if clippy else []))
+    words = ["CLIPPY=1"] if clippy else []
+    built = module.build(session, target.module, built_for, *words)
     links.add("module", target.name, built.key, built.seconds, cached=built.cached)
     for path in built.objects:
         session.terminal.line(f"           {path}")

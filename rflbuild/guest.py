@@ -33,7 +33,7 @@ from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.session import Session
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
-from rflbuild.verdict import RflError, Verdict, environment_error
+from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
 _OWN = "rfl: "  # begins the messages by which we frame commands
@@ -320,12 +320,24 @@ class Guest:
             self._process.wait(_DRAIN)
         words = self._qemu_log.read_text(errors="replace").strip()
         status = self._process.poll()
-        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
+        log = self._folder / "console.log"
+        if words and status == 1 and not self.console.mark():
+            return usage_error(
+                f"QEMU refuses the machine ({words.splitlines()[-1]}): mend `machine` in the "
+                f"test; see {self._qemu_log}"
+            )
         if words:
             return environment_error(f"QEMU ended ({words.splitlines()[-1]}); see {self._qemu_log}")
+        if status == 0:
+            last = self.console.since(0)[-1:]
+            said = f" ({last[0].text})" if last else ""
+            return RflError(
+                Verdict.FAIL, f"the guest ended itself in the middle of the run{said}; see {log}"
+            )
+        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
         return environment_error(
             f"QEMU ended {how} in the middle of the run, and the kernel's log has no reason; "
-            f"see {self._folder / 'console.log'}"
+            f"see {log}"
         )
 
     def qmp(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:

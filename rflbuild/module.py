@@ -33,6 +33,10 @@ _PRODUCT = re.compile(
     r"|rust-project\.json|Module\.symvers|modules\.order)$"
 )
 _SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+# `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
+_RELATIVE = re.compile(
+    r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
+)
 _OBJ_M = re.compile(r"\bobj-(?:m|\$\(\w+\))\s*[:+?]?=|\bobj-m\b")
 
 
@@ -181,7 +185,7 @@ def _make(
         log=log,
     )
     if done.status:
-        output = done.output.replace(str(work), module.shown)
+        output = _as_the_users(done.output, module, work)
         raise buildlog.failure(f"the module {module.name}", output, str(log))
     objects = _order(work)
     if not objects:
@@ -191,6 +195,16 @@ def _make(
     for path in objects:
         shutil.copy2(path, into / path.name)
     (into / "order").write_text("\n".join(path.name for path in objects))
+
+
+def _as_the_users(output: str, module: Module, work: Path) -> str:
+    """The compilers' words with the paths of the user's files instead of the copies'."""
+
+    def shown(found: re.Match[str]) -> str:
+        is_ours = (module.directory / found["path"]).is_file()
+        return found["lead"] + (f"{module.shown}/{found['path']}" if is_ours else found["path"])
+
+    return _RELATIVE.sub(shown, output.replace(f"{work}/", f"{module.shown}/"))
 
 
 def _order(work: Path) -> list[Path]:
