@@ -141,14 +141,14 @@ def _flushed() -> bool:
 
 def _say(error: RflError) -> int:
     if error.detail:
-        print(error.detail, file=sys.stderr)  # noqa: T201
-    print(f"{error.verdict}: {error.sentence}", file=sys.stderr)  # noqa: T201
+        print(error.detail, file=sys.stderr)
+    print(f"{error.verdict}: {error.sentence}", file=sys.stderr)
     return error.verdict.exit_code
 
 
 def _interrupted(number: int) -> int:
     name = signal.Signals(number).name
-    print(f"interrupted by {name}; what was half-built is resumed or removed", file=sys.stderr)  # noqa: T201
+    print(f"interrupted by {name}; what was half-built is resumed or removed", file=sys.stderr)
     return 128 + number
 
 

@@ -75,7 +75,7 @@ def qemu_test(
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
     result = testrun.run(session, testrun.Order(wanted, request, timeout))
     if json:
-        print(result.as_json())  # noqa: T201
+        print(result.as_json())
     shown = os.path.relpath(result.folder)
     terminal = session.terminal
     if result.verdict is Verdict.PASS:
@@ -120,7 +120,7 @@ def doctor(session: Session, request: Request, *, json: bool = False) -> int:
             "toolchain": chosen or None,
             "checks": {name: rows.as_rows(checks) for name, checks in reports.items()},
         }
-        print(jsons.dumps(value, indent=2))  # noqa: T201
+        print(jsons.dumps(value, indent=2))
     else:
         for name, checks in reports.items():
             table(
@@ -187,7 +187,7 @@ def cache_key(session: Session, request: Request) -> int:
     """
     root, kernel = chain.cache_keys(session, request)
     for name, value in (("store", session.store.root), ("root", root), ("kernel", kernel)):
-        print(f"{name}={value}")  # noqa: T201
+        print(f"{name}={value}")
     return 0
 
 
