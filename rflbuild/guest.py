@@ -73,6 +73,7 @@ class Console:
         self._changed = threading.Condition()
         self.reader = LogReader()
         self.ended = False
+        self.fault: OSError | None = None  # why the log is not written any more
         self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
         self._thread.start()
 
@@ -84,14 +85,22 @@ class Console:
                 chunk = b""
             with self._changed:
                 if chunk:
-                    self._log.write(chunk)
-                    self._log.flush()
+                    self._keep(chunk)
                     self.reader.feed(chunk)
                 else:
                     self.ended = True
                 self._changed.notify_all()
             if not chunk:
                 return
+
+    def _keep(self, chunk: bytes) -> None:
+        """Write to the log; a full disk must not stop the reading, or the guest would hang."""
+        if self.fault is None:
+            try:
+                self._log.write(chunk)
+                self._log.flush()
+            except OSError as error:
+                self.fault = error
 
     def wait_for(self, pattern: re.Pattern[str], mark: int, seconds: float) -> bool:
         """Whether a message that matches comes, or has come since the mark, in time."""
@@ -271,6 +280,8 @@ class Guest:
     def _expect(self, pattern: re.Pattern[bytes], timeout: float, what: str) -> re.Match[bytes]:
         deadline = time.monotonic() + timeout
         while True:
+            if self.console.fault:
+                raise self.console.fault
             # A panicking guest ends by itself; a hung one shows only on the console.
             left = min(deadline - time.monotonic(), 1.0)
             try:

@@ -88,6 +88,9 @@ def build(session: Session, kernel: Kernel, busybox_path: Path) -> Path:
             cwd=into,
         )
         if done.status:
-            raise environment_error(f"gen_init_cpio cannot pack the initramfs: {done.output}")
+            said = " ".join(done.output.split())
+            raise session.store.full_disk() or environment_error(
+                f"gen_init_cpio cannot pack the initramfs: {said}"
+            )
 
     return session.store.build("initramfs", key, make) / "initramfs.cpio"

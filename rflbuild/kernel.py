@@ -208,7 +208,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
             on_line=on_line,
         )
     if done.status:
-        raise buildlog.failure("the kernel", done.output, str(log))
+        raise session.store.full_disk() or buildlog.failure("the kernel", done.output, str(log))
     if plan.source.mutable:
         return
     after = os.times()
@@ -274,7 +274,9 @@ def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
             log=log,
         )
         if done.status:
-            raise buildlog.failure(f"the configuration ({target})", done.output, str(log))
+            raise session.store.full_disk() or buildlog.failure(
+                f"the configuration ({target})", done.output, str(log)
+            )
     values = kconfig.read(config)
     lost = kconfig.dropped(plan.config, values)
     if not lost:

@@ -186,7 +186,9 @@ def _make(
     )
     if done.status:
         output = _as_the_users(done.output, module, work)
-        raise buildlog.failure(f"the module {module.name}", output, str(log))
+        raise session.store.full_disk() or buildlog.failure(
+            f"the module {module.name}", output, str(log)
+        )
     objects = _order(work)
     if not objects:
         raise RflError(

@@ -30,6 +30,7 @@ from typing import Any
 from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
+_FULL = 1_000_000  # bytes; with less, a failed write may have made room again
 
 
 def key_of(*parts: object) -> str:
@@ -139,6 +140,12 @@ class Store:
         except (FileNotFoundError, ValueError):
             return None
         return value if isinstance(value, dict) else None
+
+    def full_disk(self) -> RflError | None:
+        """The error for a full disk if the store's is full, whatever a tool said of it."""
+        if shutil.disk_usage(self.root).free >= _FULL:
+            return None
+        return explain_os_error(OSError(errno.ENOSPC, ""), self.root)
 
     def require_space(self, gigabytes: float, what: str) -> None:
         """Raise RflError(environment) unless the store's disk has that much free."""

@@ -26,6 +26,7 @@ from rflbuild.guest import Boot, Guest
 from rflbuild.kernel import Kernel
 from rflbuild.report import Result, StepResult
 from rflbuild.session import Session
+from rflbuild.store import explain_os_error
 from rflbuild.taint import taint_flags
 from rflbuild.targets import Target
 from rflbuild.terminal import duration
@@ -64,6 +65,8 @@ def run(session: Session, order: Order) -> Result:
             _run(session, order, target, result, links)
     except RflError as error:
         result.end_with(error)
+    except OSError as error:
+        result.end_with(explain_os_error(error, session.store.root))
     finally:
         result.seconds = round(time.monotonic() - started, 3)
         result.links = links.done

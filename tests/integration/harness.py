@@ -175,7 +175,7 @@ class Rfl:
 
     @contextlib.contextmanager
     def on_terminal(
-        self, *args: str, cwd: Path | None = None, timeout: float = GUEST
+        self, *args: str, cwd: Path | None = None, timeout: float = 90.0
     ) -> Iterator[pexpect.spawn[str]]:
         """A run on a terminal of its own; at the end it is over and has left nothing behind."""
         token = uuid.uuid4().hex

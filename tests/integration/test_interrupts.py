@@ -115,16 +115,17 @@ def test_impatience_is_no_problem(changing: Changing, chance: random.Random) -> 
     interrupted(run, signal.SIGINT)
 
 
-def test_a_signal_at_the_very_first_moment_leaves_no_traceback(
+def test_a_signal_at_the_first_moments_leaves_no_traceback_of_ours(
     rfl: Rfl, chance: random.Random
 ) -> None:
-    for _ in range(5):
+    for _ in range(6):
         started = rfl.start("status")
         time.sleep(0.02 + chance.random() * 0.4)
         to_the_group(started.pid, signal.SIGINT)
         run = started.end(ENDS)
-        assert "Traceback" not in run.text, run
         assert run.status in (0, -signal.SIGINT, 128 + signal.SIGINT), run
+        # The interpreter's own beginning is not ours to guard.
+        assert "rflbuild" not in run.stderr.partition("Traceback")[2], run
 
 
 def test_ctrl_c_on_a_terminal_ends_a_run(rfl: Rfl, kernel: BuiltKernel, changing: Changing) -> None:

@@ -128,6 +128,8 @@ def test_an_edit_is_seen_and_an_unchanged_module_is_not_built_again(
 ) -> None:
     folder = module_at()
     source = folder / "out_of_tree.rs"
+    with source.open("a") as file:
+        file.write("// Not as any other test has it.\n")
 
     def build() -> tuple[bool, bytes]:
         run = rfl("module", str(folder), timeout=GUEST)

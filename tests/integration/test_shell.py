@@ -48,8 +48,8 @@ def test_a_person_gets_a_prompt_and_leaves(rfl: Rfl, leave: str) -> None:
 def test_ctrl_c_at_the_prompt_is_the_guests(rfl: Rfl) -> None:
     with rfl.on_terminal("shell") as terminal:
         terminal.expect_exact("guest:~# ")
-        terminal.sendline("sleep 1000")
-        terminal.expect_exact("sleep 1000")
+        terminal.sendline("sh -c 'echo sleeping $((1 + 1)); sleep 1000'")
+        terminal.expect_exact("sleeping 2")
         terminal.sendintr()
         terminal.expect_exact("guest:~# ")
         terminal.sendline("echo still $((1 + 1)) here")
