@@ -28,11 +28,12 @@ _PASSED_ON = (
     "PATH HOME USER LOGNAME SHELL TERM COLUMNS LINES TMPDIR LANG LC_ALL TZ "
     "SSH_AUTH_SOCK SSL_CERT_FILE SSL_CERT_DIR RUSTUP_HOME CARGO_HOME RUSTUP_TOOLCHAIN LIBCLANG_PATH"
 ).split()
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PASSED_ON_SUFFIXES = ("_proxy", "_PROXY")
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP came; raised where the program is, so that contexts end in order."""
+    """A signal to end came; raised where the program is, so that contexts end in order."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -76,7 +77,7 @@ def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -
 
 
 def _judge(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, _on_signal)
     terminal = Terminal(sys.stderr if json else sys.stdout)
     store = Store(cache_folder(os.environ), on_wait=terminal.note)
@@ -89,7 +90,7 @@ def _judge(action: Callable[[Session], int], json: bool, debug: bool, jobs: int)
         if debug:
             traceback.print_exc()
         return _say(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before our handler was there
         return _interrupted(signal.SIGINT)
     except Terminated as end:
         return _interrupted(end.number)
@@ -153,4 +154,6 @@ def _interrupted(number: int) -> int:
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
+    for further in _ENDING:  # what is under way ends in order, within a time-out of its own
+        signal.signal(further, signal.SIG_IGN)
     raise Terminated(number)

@@ -123,8 +123,10 @@ def test_a_signal_at_the_first_moments_leaves_no_traceback_of_ours(
         time.sleep(0.02 + chance.random() * 0.4)
         to_the_group(started.pid, signal.SIGINT)
         run = started.end(ENDS)
-        assert run.status in (0, -signal.SIGINT, 128 + signal.SIGINT), run
         # The interpreter's own beginning is not ours to guard.
+        if "Fatal Python error: init" in run.stderr:
+            continue
+        assert run.status in (0, -signal.SIGINT, 128 + signal.SIGINT), run
         assert "rflbuild" not in run.stderr.partition("Traceback")[2], run
 
 
