@@ -38,7 +38,7 @@ from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
 _OWN = "rfl: "  # begins the messages by which we frame commands
 _DRAIN = 2.0  # seconds for the last messages to come through after an end
-_QMP_TIMEOUT = 10.0
+_QMP_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -317,10 +317,12 @@ class Guest:
         A break on the serial port, then a letter (Documentation/admin-guide/sysrq.rst).
         """
         for letter in (b"l", b"w"):
-            with contextlib.suppress(RflError, OSError):
+            try:
                 self.qmp("chardev-send-break", {"id": "serial"})
                 self.console.send(letter)
-                time.sleep(0.2)
+            except (RflError, OSError):
+                return  # QEMU itself hangs, and has nothing to show
+            time.sleep(0.2)
 
     def _ended(self) -> RflError:
         self.console.drain(_DRAIN)
@@ -356,19 +358,25 @@ class Guest:
 
         Raises RflError(environment) when QEMU refuses it or does not answer.
         """
-        from qemu.qmp import QMPError
-        from qemu.qmp.legacy import QEMUMonitorProtocol
+        import asyncio  # 0.1 s that a warm run does not need
+
+        from qemu.qmp import QMPClient, QMPError
 
         try:
             if self._qmp is None:
-                qmp = QEMUMonitorProtocol(self._control)
-                qmp.settimeout(_QMP_TIMEOUT)
-                qmp.connect()
-                self._qmp = qmp
-                self._stack.callback(_close_quietly, qmp)
-            return self._qmp.cmd(command, **(arguments or {}))
+                loop, client = asyncio.new_event_loop(), QMPClient("rflbuild")
+                self._stack.callback(_close_quietly, loop, client)
+                loop.run_until_complete(
+                    asyncio.wait_for(client.connect(self._control), _QMP_TIMEOUT)
+                )
+                self._qmp = (loop, client)
+            loop, client = self._qmp
+            return loop.run_until_complete(
+                asyncio.wait_for(client.execute(command, dict(arguments or {})), _QMP_TIMEOUT)
+            )
         except (QMPError, TimeoutError, OSError) as error:
-            raise environment_error(f"QEMU does not do `{command}`: {error}") from error
+            why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
+            raise environment_error(f"QEMU does not do `{command}`: {why}") from error
 
     def stop(self) -> None:
         """End QEMU and close the logs."""
@@ -393,6 +401,9 @@ def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     return entry
 
 
-def _close_quietly(qmp: Any) -> None:
-    with contextlib.suppress(Exception):  # QEMU may be gone by now
-        qmp.close()
+def _close_quietly(loop: Any, client: Any) -> None:
+    import asyncio
+
+    with contextlib.suppress(Exception):  # QEMU may be gone by now, or stopped
+        loop.run_until_complete(asyncio.wait_for(client.disconnect(), 1.0))
+    loop.close()
