@@ -34,7 +34,9 @@ _seed = int(os.environ.get(_SEED) or time.time_ns() % 1_000_000)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: builds a kernel of its own; RFLBUILD_TEST_SLOW=1")
+    config.addinivalue_line(
+        "markers", "slow: makes a root or a kernel of its own; RFLBUILD_TEST_SLOW=1"
+    )
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background job ignores Ctrl-C, and so would all that we start.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,7 +48,9 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("RFLBUILD_TEST_SLOW"):
-        skip = pytest.mark.skip(reason="it builds a kernel of its own: set RFLBUILD_TEST_SLOW=1")
+        skip = pytest.mark.skip(
+            reason="it makes a root or a kernel of its own: set RFLBUILD_TEST_SLOW=1"
+        )
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(skip)
@@ -71,6 +75,13 @@ def rfl(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Rfl:
         shutil.copytree(CHECKOUT / name, workspace / name)
     (workspace / "modules").mkdir()
     return Rfl(workspace, store)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on(rfl: Rfl) -> Iterator[None]:
+    """End what a failed test has left running; `end` sees to the others."""
+    yield
+    rfl.kill_all()
 
 
 @pytest.fixture(scope="session")

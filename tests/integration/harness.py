@@ -133,6 +133,7 @@ class Rfl:
     def __init__(self, workspace: Path, store: Path) -> None:
         self.workspace = workspace
         self.store = store
+        self.running: list[Started] = []
 
     @property
     def results(self) -> Path:
@@ -140,7 +141,9 @@ class Rfl:
 
     def on(self, store: Path) -> Rfl:
         """The same command line with another store."""
-        return Rfl(self.workspace, store)
+        other = Rfl(self.workspace, store)
+        other.running = self.running
+        return other
 
     def environment(self) -> dict[str, str]:
         """What a run gets to see."""
@@ -171,7 +174,16 @@ class Rfl:
             errors="replace",
             start_new_session=True,
         )
-        return Started(process, ["rfl", *args], token)
+        started = Started(process, ["rfl", *args], token)
+        self.running.append(started)
+        return started
+
+    def kill_all(self) -> None:
+        """Kill what was started and is still there, as after a test that failed half-way."""
+        while self.running:
+            started = self.running.pop()
+            started.kill()
+            started.process.communicate()
 
     @contextlib.contextmanager
     def on_terminal(
@@ -203,11 +215,7 @@ class Rfl:
         stdin: str = "",
         timeout: float = 60.0,
     ) -> Run:
-        started = self.start(*args, cwd=cwd, env=env, wrapper=wrapper)
-        try:
-            return started.end(timeout, stdin)
-        finally:
-            started.kill()
+        return self.start(*args, cwd=cwd, env=env, wrapper=wrapper).end(timeout, stdin)
 
     def test(self, *args: str, timeout: float = GUEST, cwd: Path | None = None) -> Run:
         """A run of qemu-test."""
@@ -267,8 +275,16 @@ def left_behind(pid: int | None, token: str) -> dict[int, str]:
 
 
 def _children(pid: int | None) -> dict[int, str]:
-    begin = f"{MARK}={pid}-".encode()
-    return _processes(lambda pair: pair.startswith(begin))
+    name = f"{MARK}=".encode()
+    mark = f"{pid}-".encode()
+
+    def marked(pair: bytes) -> bool:
+        # A run within a run, as ours within `./rfl test`, has the marks of both.
+        return pair.startswith(name) and any(
+            one.startswith(mark) for one in pair.removeprefix(name).split(b":")
+        )
+
+    return _processes(marked)
 
 
 def _processes(has: Callable[[bytes], bool]) -> dict[int, str]:

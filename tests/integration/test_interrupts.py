@@ -115,21 +115,6 @@ def test_impatience_is_no_problem(changing: Changing, chance: random.Random) -> 
     interrupted(run, signal.SIGINT)
 
 
-def test_a_signal_at_the_first_moments_leaves_no_traceback_of_ours(
-    rfl: Rfl, chance: random.Random
-) -> None:
-    for _ in range(6):
-        started = rfl.start("status")
-        time.sleep(0.02 + chance.random() * 0.4)
-        to_the_group(started.pid, signal.SIGINT)
-        run = started.end(ENDS)
-        # The interpreter's own beginning is not ours to guard.
-        if "Fatal Python error: init" in run.stderr:
-            continue
-        assert run.status in (0, -signal.SIGINT, 128 + signal.SIGINT), run
-        assert "rflbuild" not in run.stderr.partition("Traceback")[2], run
-
-
 def test_ctrl_c_on_a_terminal_ends_a_run(rfl: Rfl, kernel: BuiltKernel, changing: Changing) -> None:
     with rfl.on_terminal("qemu-test", str(changing.folder)) as terminal:
         terminal.expect("kernel .*cached")
@@ -168,6 +153,7 @@ def test_two_runs_of_the_same_at_once_both_pass(changing: Changing) -> None:
     assert len({changing.rfl.result(folder)["module"]["key"] for folder in folders}) == 1
 
 
+@pytest.mark.slow
 def test_a_first_run_killed_in_the_middle_leaves_nothing(rfl: Rfl, tmp_path: Path) -> None:
     started = rfl.on(tmp_path / "store").start("kernel", "--toolchain", "debian")
     assert waited_for(
@@ -233,6 +219,7 @@ def compiling(rfl: Rfl, fragment: Path, half_built: Callable[[], set[Path]], mor
     return started
 
 
+@pytest.mark.slow
 def test_a_kernels_build_is_resumed_after_ctrl_c_and_begun_anew_after_a_kill(
     rfl: Rfl, fragment: Path, half_built: Callable[[], set[Path]]
 ) -> None:
