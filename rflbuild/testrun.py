@@ -46,10 +46,17 @@ class Order:
 
     def command(self) -> str:
         """The command that makes the same run again."""
-        words = ["./rfl", "qemu-test", self.target, *self.request.words()]
+        words = ["./rfl", "qemu-test", *map(_anchored, (self.target, *self.request.words()))]
         if self.timeout:
             words += ["--timeout", f"{self.timeout:g}"]
         return shlex.join(words)
+
+
+def _anchored(word: str) -> str:
+    """A path that is there as one that holds from any folder; other words as they are."""
+    path = Path(word).expanduser()
+    is_path = "/" in word or word in (".", "..")
+    return str(path.absolute()) if is_path and path.exists() else word
 
 
 def run(session: Session, order: Order) -> Result:

@@ -79,9 +79,8 @@ def rfl(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Rfl:
 
 @pytest.fixture(autouse=True)
 def _nothing_runs_on(rfl: Rfl) -> Iterator[None]:
-    """End what a failed test has left running; `end` sees to the others."""
-    yield
-    rfl.kill_all()
+    with rfl.nothing_runs_on():
+        yield
 
 
 @pytest.fixture(scope="session")

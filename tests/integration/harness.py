@@ -178,12 +178,15 @@ class Rfl:
         self.running.append(started)
         return started
 
-    def kill_all(self) -> None:
-        """Kill what was started and is still there, as after a test that failed half-way."""
-        while self.running:
-            started = self.running.pop()
-            started.kill()
-            started.process.communicate()
+    @contextlib.contextmanager
+    def nothing_runs_on(self) -> Iterator[None]:
+        """Kill what was started meanwhile and not ended, as by a test that failed half-way."""
+        before = len(self.running)
+        yield
+        for started in self.running[before:]:
+            if started.process.returncode is None:
+                started.kill()
+                started.process.communicate()
 
     @contextlib.contextmanager
     def on_terminal(

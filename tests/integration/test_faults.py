@@ -35,9 +35,8 @@ def hanging_guest(rfl: Rfl, kernel: BuiltKernel) -> Iterator[Started]:
     """A guest that does not boot. It takes a minute, so it runs beside the other tests."""
     test = rfl.workspace / "configs" / "tests" / "hanging_guest.yaml"
     test.write_text(HANG)
-    started = rfl.start("qemu-test", "hanging_guest")
-    yield started
-    started.kill()
+    with rfl.nothing_runs_on():
+        yield rfl.start("qemu-test", "hanging_guest")
     test.unlink()
 
 
