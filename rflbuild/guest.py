@@ -136,6 +136,13 @@ class Console:
         """Wait until QEMU has closed the port, for so long at most."""
         self._thread.join(seconds)
 
+    def close(self) -> None:
+        """Take what still comes of an ended QEMU, then read and write no more."""
+        self.drain(_DRAIN)
+        with contextlib.suppress(OSError):
+            self._port.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
     def send(self, text: bytes) -> None:
         """Type on the serial port."""
         self._port.sendall(text)
@@ -194,6 +201,10 @@ class Guest:
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
         )
+        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
+        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
+        self.console = Console(ours[0], console_log)
+        stack.callback(self.console.close)
         self._qemu_log = self._folder / "qemu.log"
         with self._qemu_log.open("wb") as log:
             self._process = self._session.processes.start(
@@ -206,9 +217,6 @@ class Guest:
         stack.callback(self._session.processes.stop, self._process)
         for there in theirs:
             there.close()
-        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
-        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
-        self.console = Console(ours[0], console_log)
         self._shell = SocketSpawn(ours[1], maxread=65536, searchwindowsize=256)
         self._control = ours[2]
 
@@ -265,12 +273,17 @@ class Guest:
         with contextlib.suppress(OSError):  # an end of QEMU shows below
             self._shell.send(f"{number} {words}\n".encode())
         shown = " ".join(command.split())
-        match = self._expect(
-            re.compile(rb"@rfl-%d:(\d+):(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
-        )
+        try:
+            match = self._expect(
+                re.compile(rb"@rfl-%d:(\d+):(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
+            )
+        except RflError:
+            self._shell_log.write(f"{_text(self._shell.before)}# no end\n")
+            self._shell_log.flush()
+            raise
         seconds = time.monotonic() - begun
         self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
-        output = bytes(self._before).decode(errors="replace").replace("\r\n", "\n")
+        output = _text(self._shell.before)
         status = int(match[1])
         self.taint = int(match[2])
         self._shell_log.write(f"{output}# exit status {status}, {seconds:.3f} s\n")
@@ -292,7 +305,6 @@ class Guest:
                 raise self._timed_out(what, timeout) from None
             except (pexpect.EOF, OSError):
                 raise self._ended() from None
-            self._before: bytes = self._shell.before  # type: ignore[assignment]
             return self._shell.match  # type: ignore[return-value]
 
     def _panicked(self) -> bool:
@@ -391,6 +403,12 @@ def crash(splat: Splat, folder: Path) -> RflError:
         f":{splat.messages[0].line}",
         "\n".join(m.text for m in splat.messages),
     )
+
+
+def _text(said: object) -> str:
+    """What came from the shell's terminal; pexpect has no bytes where nothing was read."""
+    text = said.decode(errors="replace") if isinstance(said, bytes) else ""
+    return text.replace("\r\n", "\n")
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

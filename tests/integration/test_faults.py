@@ -119,7 +119,7 @@ def test_a_load_that_never_ends_is_a_timeout_with_its_stack(rfl: Rfl, name: str)
 
 
 def test_a_step_ends_at_its_timeout(rfl: Rfl, steps: Steps) -> None:
-    name = steps("steps:\n  - run: sleep 1000\n    timeout: 1\n  - run: 'true'\n")
+    name = steps("steps:\n  - run: echo begun; sleep 1000\n    timeout: 1\n  - run: 'true'\n")
 
     _, sentence, result = judged(rfl, name, Verdict.TIMEOUT)
 
@@ -128,6 +128,18 @@ def test_a_step_ends_at_its_timeout(rfl: Rfl, steps: Steps) -> None:
     (step,) = result["steps"]
     assert step["verdict"] == "timeout"
     assert 1.0 <= step["seconds"] < 1.0 + MARGIN
+    assert "\nbegun\n" in Path(result["folder"], "shell.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "flood", ["yes", "while :; do echo '<6>more' > /dev/kmsg; done"], ids=["shell", "console"]
+)
+def test_a_flood_of_words_is_a_timeout_too(rfl: Rfl, steps: Steps, flood: str) -> None:
+    name = steps(f'steps:\n  - run: "{flood}"\n    timeout: 1\n')
+
+    _, sentence, _ = judged(rfl, name, Verdict.TIMEOUT)
+
+    assert "within 1 s" in sentence
 
 
 @pytest.mark.parametrize(

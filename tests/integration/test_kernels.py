@@ -13,7 +13,7 @@ import pytest
 
 from rflbuild.store import remove_tree
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, KERNEL, BuiltKernel, Rfl, snapshot, waited_for
+from tests.integration.harness import GUEST, KERNEL, BuiltKernel, Rfl, Run, snapshot, waited_for
 
 pytestmark = pytest.mark.timeout(GUEST + 60, func_only=True)
 
@@ -48,39 +48,17 @@ def half_built(rfl: Rfl, kernel: BuiltKernel) -> Iterator[None]:
         remove_tree(folder)
 
 
-def test_a_dropped_option_is_told_with_its_place_and_its_reason(rfl: Rfl, dropping: Path) -> None:
-    run = rfl("kernel", "--fragment", str(dropping), timeout=GUEST)
-
-    sentence = run.came_to(Verdict.USAGE)
-    assert "VIRTIO_NETT, E1000" in sentence
-    assert "--allow-dropped" in sentence
+def told(run: Run, dropping: Path) -> None:
+    """What is dropped is told line by line, with its place and its reason."""
     (unknown,) = re.findall(rf"^{dropping}:1: CONFIG_VIRTIO_NETT=y .*$", run.text, re.MULTILINE)
     assert re.search(r"\bVIRTIO_NET\b", unknown)
     (unmet,) = re.findall(rf"^{dropping}:4: CONFIG_E1000=m .*$", run.text, re.MULTILINE)
     assert "ETHERNET" in unmet or "NET_VENDOR_INTEL" in unmet
-    assert not list((rfl.store / "tmp").glob("kernel-*/**/built-in.a"))
 
 
-def test_a_dropped_option_may_be_allowed(rfl: Rfl, dropping: Path) -> None:
-    started = rfl.start("kernel", "--fragment", str(dropping), "--allow-dropped")
-
-    # Past the configuration the compilers begin, and that is enough.
-    assert waited_for(
-        lambda: (
-            list((rfl.store / "tmp").glob("kernel-*/**/*.o.cmd"))
-            and list((rfl.store / "tmp").glob("kernel-*/.rflbuild-config"))
-        ),
-        GUEST,
-    )
-    os.kill(started.pid, signal.SIGINT)
-    run = started.end(60)
-
-    assert run.status == 130, run
-    assert re.search(r"^note .*VIRTIO_NETT, E1000", run.stdout, re.MULTILINE), run
-    assert f"{dropping}:1: " in run.stdout
-
-
-def test_a_tree_of_the_users_is_not_written_to(rfl: Rfl, tree: Path, dropping: Path) -> None:
+def test_a_dropped_option_is_told_and_the_users_tree_is_not_written_to(
+    rfl: Rfl, tree: Path, dropping: Path
+) -> None:
     before = snapshot(tree)
 
     run = rfl(
@@ -89,8 +67,25 @@ def test_a_tree_of_the_users_is_not_written_to(rfl: Rfl, tree: Path, dropping: P
         timeout=GUEST,
     )
 
-    assert "VIRTIO_NETT" in run.came_to(Verdict.USAGE)
+    sentence = run.came_to(Verdict.USAGE)
+    assert "VIRTIO_NETT, E1000" in sentence
+    assert "--allow-dropped" in sentence
+    told(run, dropping)
+    assert not list(rfl.store.glob("work/kernel/*/**/built-in.a"))
     assert snapshot(tree) == before
+
+
+def test_a_dropped_option_may_be_allowed(rfl: Rfl, dropping: Path) -> None:
+    started = rfl.start("kernel", "--fragment", str(dropping), "--allow-dropped")
+
+    # Past the configuration the compilers begin, and that is enough.
+    assert waited_for(lambda: list(rfl.store.glob("tmp/kernel-*/.rflbuild-config")), GUEST)
+    os.kill(started.pid, signal.SIGINT)
+    run = started.end(60)
+
+    assert run.status == 130, run
+    assert re.search(r"^note .*VIRTIO_NETT, E1000", run.stdout, re.MULTILINE), run
+    told(run, dropping)
 
 
 @pytest.mark.parametrize("name", [".config", "include/config/auto.conf"])
