@@ -13,13 +13,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import buildlog, kernel
+from rflbuild import buildlog, kernel, requirements
 from rflbuild.kernel import Kernel
-from rflbuild.session import Session
+from rflbuild.session import Session, Workspace
 from rflbuild.store import key_of, remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, usage_error
 
@@ -30,7 +30,7 @@ _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
     r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
-    r"|rust-project\.json|Module\.symvers|modules\.order)$"
+    r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
 )
 _SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
 # `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
@@ -101,7 +101,7 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     name = key_of(str(module.directory), built_for.key, extra)
     with session.store.lock(f"module-{name}"):
         work = session.store.work("module", name)
-        content = _synchronise(module, work)
+        content = _synchronise(module, _sources(session.workspace, module), work)
         key = key_of("module", _RECIPE, content, built_for.key, module.name, extra)
         begun = time.monotonic()
         cached = session.store.has("module", key)
@@ -123,7 +123,19 @@ def _files(directory: Path) -> Iterator[Path]:
                 yield Path(folder, name).relative_to(directory)
 
 
-def _synchronise(module: Module, work: Path) -> str:
+def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
+    """The module's files by their relative paths, with the means to make bindings if it needs any.
+
+    Its own bindings.mk and bindings.py, if it has them, go before those of templates/.
+    """
+    found = {relative: module.directory / relative for relative in _files(module.directory)}
+    if requirements.read(module.directory).bindings:
+        shipped = workspace.templates / "bindings"
+        found = {path.relative_to(shipped): path for path in sorted(shipped.iterdir())} | found
+    return dict(sorted(found.items()))
+
+
+def _synchronise(module: Module, sources: Mapping[Path, Path], work: Path) -> str:
     """Make `work` hold the module's sources; returns a key of their content.
 
     A file is written only when its content differs, so that make sees what
@@ -132,15 +144,15 @@ def _synchronise(module: Module, work: Path) -> str:
     rows: list[tuple[str, str, bool]] = []
     files: dict[Path, bytes] = {}
     total = 0
-    for relative in _files(module.directory):
-        content = (module.directory / relative).read_bytes()
+    for relative, path in sources.items():
+        content = path.read_bytes()
         total += len(content)
         if total > _MOST_BYTES or len(rows) >= _MOST_FILES:
             raise usage_error(
                 f"{module.shown} is too large for a module's folder (over {_MOST_FILES} files or "
                 f"{_MOST_BYTES // 1_000_000} MB): give the folder that holds the Kbuild alone"
             )
-        executable = os.access(module.directory / relative, os.X_OK)
+        executable = os.access(path, os.X_OK)
         rows.append((str(relative), hashlib.sha256(content).hexdigest(), executable))
         files[relative] = content
     for relative in list(_files(work)):

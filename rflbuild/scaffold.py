@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from rflbuild import document
+from rflbuild import document, requirements
 from rflbuild.render import render
 from rflbuild.session import Session, Workspace
 from rflbuild.store import remove_tree
@@ -130,6 +130,8 @@ def files(
         )
     sources: dict[str, Path] = {}
     folders = [workspace.templates / _COMMON, workspace.templates / kind.name]
+    if requirements.read(folders[1]).bindings:
+        folders.insert(0, workspace.templates / "bindings")
     folders += _overlays(workspace.templates / kind.name, version)
     for folder in folders:
         sources |= {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}

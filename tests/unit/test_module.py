@@ -10,8 +10,10 @@ import pytest
 
 from rflbuild import module
 from rflbuild.module import Module
-from rflbuild.session import Session
+from rflbuild.session import Session, Workspace
 from rflbuild.verdict import RflError, Verdict
+
+REPOSITORY = Path(__file__).parents[2]
 
 # What a module's build leaves beside its sources.
 PRODUCTS = [
@@ -26,6 +28,8 @@ PRODUCTS = [
     "Module.symvers",
     "modules.order",
     "rust-project.json",
+    "bindings_generated.h",
+    "bindings_generated.rs",
 ]
 
 
@@ -53,7 +57,8 @@ def usage(do: Callable[[], object]) -> str:
 
 
 def synchronise(folder: Path, work: Path) -> str:
-    return module._synchronise(Module("hello", folder, "modules/hello"), work)
+    hello = Module("hello", folder, "modules/hello")
+    return module._synchronise(hello, module._sources(Workspace(REPOSITORY), hello), work)
 
 
 def holds(work: Path) -> dict[str, str]:
