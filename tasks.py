@@ -97,6 +97,7 @@ def module(
     help={
         **_CHAIN,
         "target": _TARGET,
+        "quick": "take only the steps that the test marks `quick`",
         "timeout": "seconds for the whole run (default: none but the steps' own)",
         "json": "print result.json on stdout; the lines for people go to stderr",
     },
@@ -111,6 +112,7 @@ def qemu_test(
     base: str = "virt",
     fragment: list[str] | None = None,
     allow_dropped: bool = False,
+    quick: bool = False,
     timeout: float = 0.0,
     jobs: int = 0,
     json: bool = False,
@@ -119,7 +121,7 @@ def qemu_test(
     """Build, boot, load, check, unload, and give a verdict."""
     request = cli.request(kernel, arch, toolchain, base, fragment, allow_dropped)
     limit = timeout or None
-    cli.run("qemu_test", target, request, limit, json=json, jobs=jobs, debug=debug)
+    cli.run("qemu_test", target, request, limit, quick=quick, json=json, jobs=jobs, debug=debug)
 
 
 @task(

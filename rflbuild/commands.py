@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rflbuild import chain, module, scaffold, targets
 from rflbuild.chain import Links, Request
@@ -16,6 +17,9 @@ from rflbuild.session import Session
 from rflbuild.terminal import duration, table
 from rflbuild.testspec import TestSpec
 from rflbuild.verdict import RflError, Verdict, usage_error
+
+if TYPE_CHECKING:
+    from rflbuild.report import Result
 
 
 def kernel(session: Session, request: Request) -> int:
@@ -66,14 +70,20 @@ def new_module(session: Session, name: str, kind: str, kernel: str | None) -> in
 
 
 def qemu_test(
-    session: Session, wanted: str, request: Request, timeout: float | None, *, json: bool = False
+    session: Session,
+    wanted: str,
+    request: Request,
+    timeout: float | None,
+    *,
+    quick: bool = False,
+    json: bool = False,
 ) -> int:
     """Judge a target; the exit code is the verdict's."""
     from rflbuild import testrun
 
     if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    result = testrun.run(session, testrun.Order(wanted, request, timeout))
+    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick))
     if json:
         print(result.as_json())
     shown = os.path.relpath(result.folder)
@@ -82,7 +92,7 @@ def qemu_test(
         word = terminal.paint("pass", "green")
         kernel = f"Linux {result.kernel['release']} {result.kernel['arch']}"
         terminal.line(
-            f"{word:<10} {result.name} on {kernel}: {len(result.steps)} steps in "
+            f"{word:<10} {result.name} on {kernel}: {_counted(result)} in "
             f"{duration(result.seconds)}; {shown}"
         )
         return 0
@@ -91,6 +101,14 @@ def qemu_test(
     word = terminal.paint(str(result.verdict), "red")
     terminal.line(f"{word}: {result.reason} [{shown}]")
     return result.verdict.exit_code
+
+
+def _counted(result: Result) -> str:
+    """How many steps were taken, and how many were not."""
+    quick = " (--quick)" if result.quick else ""
+    skipped = f", {len(result.skipped)} skipped," if result.skipped else ""
+    taken = len(result.steps)
+    return f"{taken} step{'' if taken == 1 else 's'}{quick}{skipped}"
 
 
 def doctor(session: Session, request: Request, *, json: bool = False) -> int:

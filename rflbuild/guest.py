@@ -30,6 +30,7 @@ from rflbuild.arch import Arch
 from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
 from rflbuild.klog import LogReader, Message, Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.peer import Peer
 from rflbuild.session import Session
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
@@ -187,7 +188,8 @@ class Guest:
         serial, shell, control = (t.fileno() for t in theirs)
         wires = Wires(serial, shell, control, self._payload)
         boot = self._boot
-        arguments = kernel_arguments(boot.arch, boot.machine, person=boot.person)
+        variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
+        arguments = kernel_arguments(boot.arch, boot.machine, variables, person=boot.person)
         self.command = qemu(
             boot.arch,
             boot.machine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,10 @@ class Wires:
         return (self.serial, self.shell, self.control, self.payload)
 
 
-def kernel_arguments(arch: Arch, machine: Machine, *, person: bool) -> str:
-    """The kernel's command line.
+def kernel_arguments(
+    arch: Arch, machine: Machine, variables: Mapping[str, str], *, person: bool
+) -> str:
+    """The kernel's command line; `variables` come to be the environment of /init.
 
     A panic reboots at once, which -no-reboot turns into QEMU's end; every
     message reaches the console, and ours to /dev/kmsg are not rationed
@@ -42,7 +45,8 @@ def kernel_arguments(arch: Arch, machine: Machine, *, person: bool) -> str:
     if person:
         columns, rows = os.get_terminal_size()
         fixed += ["rfl.person", f"rfl.size={rows}x{columns}"]
-    return " ".join([*fixed, *machine.append.split()])
+    given = [f"{name}={value}" for name, value in variables.items()]
+    return " ".join([*fixed, *given, *machine.append.split()])
 
 
 def qemu(
@@ -79,8 +83,11 @@ def qemu(
         *["-mon", "chardev=control,mode=control"],
         *["-drive", f"file=/proc/self/fd/{wires.payload},format=raw,if=none,id=payload"],
         *["-device", f"virtio-blk-pci,drive=payload,serial={PAYLOAD_SERIAL}"],
-        *["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"],
     ]
+    if machine.network:
+        command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
+    for netdev in machine.netdevs:
+        command += ["-netdev", netdev]
     for device in machine.devices:
         command += ["-device", device]
     return command

@@ -33,6 +33,14 @@ class StepResult:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class SkippedStep:
+    """A step that was not taken, and why."""
+
+    title: str
+    reason: str
+
+
 @dataclass
 class Result:
     """A run as it goes; result.json is this."""
@@ -50,7 +58,9 @@ class Result:
     module: dict[str, Any] = field(default_factory=dict)
     guest: dict[str, Any] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    quick: bool = False
     steps: list[StepResult] = field(default_factory=list)
+    skipped: list[SkippedStep] = field(default_factory=list)
 
     def end(self, verdict: Verdict, reason: str = "", detail: str = "") -> None:
         """The run has come to this."""
@@ -84,11 +94,18 @@ class Result:
             "testsuite",
             name=_xml(f"rflbuild.{self.name}"),
             timestamp=self.begun,
-            tests=str(len(cases)),
+            tests=str(len(cases) + len(self.skipped)),
             failures=str(sum(v in bad[1:] for v in judged)),
             errors=str(sum(v not in bad for v in judged)),
+            skipped=str(len(self.skipped)),
             time=f"{self.seconds:.3f}",
         )
+        for step in self.skipped:
+            name = _xml(step.title)
+            case = ET.SubElement(
+                suite, "testcase", classname=_xml(f"rflbuild.{self.name}"), name=name, time="0.000"
+            )
+            ET.SubElement(case, "skipped", message=_xml(step.reason))
         for title, seconds, verdict, reason, output in cases:
             case = ET.SubElement(
                 suite,

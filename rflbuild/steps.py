@@ -13,6 +13,14 @@ from rflbuild.testspec import Step, find_in_order, texts
 from rflbuild.verdict import RflError, Verdict
 
 _UNLISTED = 99  # the exit status by which the guest tells of /proc/modules
+# An object must be five seconds old, and one that was written to since the last scan is
+# no suspect: MSECS_MIN_AGE and update_checksum() in the kernel's mm/kmemleak.c.
+_LEAKS = """\
+sleep 6
+for scan in 1 2; do echo scan > /sys/kernel/debug/kmemleak || exit; done
+cat /sys/kernel/debug/kmemleak
+"""
+_LEAKS_TIMEOUT = 300.0  # seconds; a scan takes two, and many on a loaded machine
 _SETTLE = 0.2  # seconds for the console to bring what belongs to an error
 
 
@@ -34,6 +42,22 @@ def take(running: Guest, step: Step, default_timeout: float) -> StepResult:
     verdict = Verdict.FAIL if reason else Verdict.PASS
     seconds = round(time.monotonic() - begun, 4)
     return StepResult(step.title, verdict, seconds, answer.output, lines, reason)
+
+
+def look_for_leaks(running: Guest) -> StepResult:
+    """Let kmemleak look for memory that nothing points to (Documentation/dev-tools/kmemleak.rst).
+
+    What it finds is the output, and its message in the kernel's log is a report.
+    """
+    title = "kmemleak finds no lost memory"
+    mark = running.console.mark()
+    answer = running.run(_LEAKS, _LEAKS_TIMEOUT)
+    verdict, reason = Verdict.PASS, ""
+    if answer.status:
+        verdict = Verdict.FAIL
+        reason = f"kmemleak has switched itself off, and so nothing is known: {answer.output}"
+    lines = tuple(m.text for m in running.console.since(mark))
+    return StepResult(title, verdict, round(answer.seconds, 4), answer.output, lines, reason)
 
 
 def _log_reason(running: Guest, step: Step, mark: int) -> str:

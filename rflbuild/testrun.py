@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rflbuild import (
     chain,
     guest,
     initramfs,
+    kconfig,
     module,
     report,
     steps,
@@ -24,7 +26,8 @@ from rflbuild import (
 from rflbuild.chain import Links, Request
 from rflbuild.guest import Boot, Guest
 from rflbuild.kernel import Kernel
-from rflbuild.report import Result, StepResult
+from rflbuild.klog import SplatKind
+from rflbuild.report import Result, SkippedStep, StepResult
 from rflbuild.session import Session
 from rflbuild.store import explain_os_error
 from rflbuild.taint import taint_flags
@@ -38,17 +41,23 @@ BOOT_TIMEOUT = 60.0  # seconds; the small kernel needs one, a debug kernel under
 
 @dataclass(frozen=True)
 class Order:
-    """A run that was asked for; `timeout` bounds the whole of it, in seconds."""
+    """A run that was asked for; `timeout` bounds the whole of it, in seconds.
+
+    A `quick` one takes the steps that the test marks so.
+    """
 
     target: str
     request: Request
     timeout: float | None = None
+    quick: bool = False
 
     def command(self) -> str:
         """The command that makes the same run again."""
         words = ["./rfl", "qemu-test", *map(_anchored, (self.target, *self.request.words()))]
         if self.timeout:
             words += ["--timeout", f"{self.timeout:g}"]
+        if self.quick:
+            words.append("--quick")
         return shlex.join(words)
 
 
@@ -64,7 +73,7 @@ def run(session: Session, order: Order) -> Result:
     chain.check(session, order.request)
     target = targets.find(session, order.target)
     folder, begun = report.open_folder(session.workspace.results, target.name)
-    result = Result(target.name, order.command(), begun, folder)
+    result = Result(target.name, order.command(), begun, folder, quick=order.quick)
     started = time.monotonic()
     links = Links(session)
     try:
@@ -120,9 +129,9 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
         what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
         links.add("boot", what, "", running.boot_seconds, cached=False)
         running.unpack(BOOT_TIMEOUT)
-        asked = target.spec.steps or testspec.default_steps(names)
+        asked = target.spec.chosen(quick=order.quick) or testspec.default_steps(names)
         applicable = [step for step in asked if step.applies(kernel.source.version)]
-        _take(session, running, applicable, target.spec, result)
+        _take(session, running, applicable, kernel, target.spec, result)
 
 
 def _record_kernel(result: Result, kernel: Kernel) -> None:
@@ -182,27 +191,29 @@ def _in_tree(kernel: Kernel, name: str) -> Path:
 
 
 def _take(
-    session: Session, running: Guest, todo: list[Step], spec: TestSpec, result: Result
+    session: Session,
+    running: Guest,
+    todo: list[Step],
+    kernel: Kernel,
+    spec: TestSpec,
+    result: Result,
 ) -> None:
     """Take the steps in turn, until one does not hold, and give the verdict."""
     allowed = [testspec.compile_text(text) for text in texts(spec.allow_log)]
+    config = kconfig.read(kernel.out / ".config")
     for step in todo:
-        done = steps.take(running, step, spec.step_timeout)
-        trouble = [
-            s for s in running.console.splats() if not any(p.search(s.headline) for p in allowed)
-        ]
-        if trouble:
-            error = guest.crash(trouble[0], result.folder)
-            done = StepResult(
-                done.title, Verdict.CRASH, done.seconds, done.output, done.messages, error.sentence
-            )
-        result.steps.append(done)
-        _show(session, done)
-        if trouble:
-            raise error
-        if done.verdict is not Verdict.PASS:
-            detail = "\n".join([*done.messages[-20:], done.output.strip()]).strip()
-            raise RflError(done.verdict, f"{done.title}: {done.reason}", detail)
+        if missing := step.lacks(config):
+            _skip(session, step, missing, result)
+        else:
+            done = steps.take(running, step, spec.step_timeout)
+            _judge(session, running, done, allowed, result)
+    if result.skipped and not result.steps:
+        raise usage_error(
+            f"every step of the test was skipped ({result.skipped[0].reason}): "
+            "give the options by --fragment"
+        )
+    if config.get("DEBUG_KMEMLEAK") == "y":
+        _judge(session, running, steps.look_for_leaks(running), allowed, result)
     flags = taint_flags(running.taint)
     result.guest["taint"] = "".join(flag.letter for flag in flags)
     faults = [f"{flag.letter} ({flag.meaning})" for flag in flags if flag.fault]
@@ -213,6 +224,41 @@ def _take(
             f"report; see {result.folder / 'console.log'}",
         )
     result.end(Verdict.PASS)
+
+
+def _judge(
+    session: Session,
+    running: Guest,
+    done: StepResult,
+    allowed: Sequence[re.Pattern[str]],
+    result: Result,
+) -> None:
+    """Keep and show a step; RflError if it does not hold, or the kernel reported trouble."""
+    trouble = [
+        s for s in running.console.splats() if not any(p.search(s.headline) for p in allowed)
+    ]
+    if trouble:
+        error = guest.crash(trouble[0], result.folder)
+        if trouble[0].kind is SplatKind.KMEMLEAK:
+            error.detail += f"\n{done.output.strip()}"
+        done = StepResult(
+            done.title, Verdict.CRASH, done.seconds, done.output, done.messages, error.sentence
+        )
+    result.steps.append(done)
+    _show(session, done)
+    if trouble:
+        raise error
+    if done.verdict is not Verdict.PASS:
+        detail = "\n".join([*done.messages[-20:], done.output.strip()]).strip()
+        raise RflError(done.verdict, f"{done.title}: {done.reason}", detail)
+
+
+def _skip(session: Session, step: Step, missing: Sequence[str], result: Result) -> None:
+    options = " and ".join(f"CONFIG_{option}" for option in missing)
+    skipped = SkippedStep(step.title, f"the kernel is built without {options}")
+    result.skipped.append(skipped)
+    word = session.terminal.paint("skipped", "yellow")
+    session.terminal.line(f"  {word:<8} {skipped.title}: {skipped.reason}")
 
 
 def _show(session: Session, done: StepResult) -> None:

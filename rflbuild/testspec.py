@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,25 +16,35 @@ from rflbuild.verdict import usage_error
 _MEMORY = re.compile(r"[1-9]\d*[MG]")
 _MODULE = re.compile(r"[A-Za-z0-9_-]+")
 _VERSION = r"^\d+\.\d+$"
+_OPTION = r"^(?!CONFIG_)[A-Z0-9_]+$"
 ACTIONS = ("insmod", "rmmod", "run", "wait_for", "ping", "qmp", "log")
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """The guest: memory as QEMU's -m takes it, CPUs, and -device arguments."""
+    """The guest: memory as QEMU's -m takes it, CPUs, -netdev and -device arguments.
+
+    `network` is a virtio card in QEMU's user network; `peer` is a server for it
+    and for `netdevs` of the kind `user` (peer.py).
+    """
 
     memory: str = "256M"
     cpus: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2
+    network: bool = True
+    netdevs: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    peer: bool = False
     append: str = ""  # further words on the kernel's command line
 
     def check(self) -> None:
         """Raise InvalidError for what QEMU would not take."""
         if not _MEMORY.fullmatch(self.memory):
             raise InvalidError("`memory` is a number and M or G, such as 256M", ("memory",))
-        for number, device in enumerate(self.devices):
-            if not re.match(r"[A-Za-z0-9]", device):
-                raise InvalidError("a device is as QEMU's -device takes it", ("devices", number))
+        for field in ("devices", "netdevs"):
+            for number, value in enumerate(getattr(self, field)):
+                if not re.match(r"[A-Za-z0-9]", value):
+                    one = field.removesuffix("s")
+                    raise InvalidError(f"a {one} is as QEMU's -{one} takes it", (field, number))
 
 
 class Qmp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +82,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
     within: Seconds = 1.0
     since: Annotated[str, msgspec.Meta(pattern=_VERSION)] | None = None
     until: Annotated[str, msgspec.Meta(pattern=_VERSION)] | None = None
+    needs: tuple[Annotated[str, msgspec.Meta(pattern=_OPTION)], ...] = ()
+    quick: bool = False
 
     @property
     def action(self) -> str:
@@ -100,6 +112,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
             (self.since and here < _numbers(self.since))
             or (self.until and here >= _numbers(self.until))
         )
+
+    def lacks(self, config: Mapping[str, str]) -> tuple[str, ...]:
+        """The options that the step needs and a kernel's configuration does not have."""
+        return tuple(option for option in self.needs if config.get(option) not in ("y", "m"))
 
     def check(self) -> None:
         """Raise InvalidError unless the step has one action and what goes with it."""
@@ -152,6 +168,11 @@ class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     step_timeout: Seconds = 20.0
     timeout: Seconds | None = None
     allow_log: Texts = ()
+
+    def chosen(self, *, quick: bool) -> tuple[Step, ...]:
+        """The steps; of a quick run those that are marked so, if any is."""
+        marked = tuple(step for step in self.steps if step.quick)
+        return marked if quick and marked else self.steps
 
     def check(self) -> None:
         """Raise InvalidError, with the way to it, for whatever does not hold."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ def command(
     )
 
 
+def arguments(
+    arm: Arch,
+    guest: Machine | None = None,
+    variables: Mapping[str, str] | None = None,
+    *,
+    person: bool = False,
+) -> str:
+    return machine.kernel_arguments(arm, guest or Machine(), variables or {}, person=person)
+
+
 def values(words: list[str], option: str) -> list[str]:
     return [words[number + 1] for number, word in enumerate(words) if word == option]
 
@@ -43,30 +54,36 @@ def values(words: list[str], option: str) -> list[str]:
 
 
 def test_the_kernels_log_goes_to_the_boards_serial_port(arm: Arch) -> None:
-    assert "console=ttyAMA0" in machine.kernel_arguments(arm, Machine(), person=False).split()
+    assert "console=ttyAMA0" in arguments(arm).split()
 
 
 def test_a_panic_ends_the_guest(arm: Arch) -> None:
-    words = machine.kernel_arguments(arm, Machine(), person=False).split()
+    words = arguments(arm).split()
 
     assert "panic=-1" in words  # reboot at once ...
     assert "-no-reboot" in command(arm)  # ... which QEMU takes as its end
 
 
 def test_every_message_reaches_the_console(arm: Arch) -> None:
-    words = machine.kernel_arguments(arm, Machine(), person=False).split()
+    words = arguments(arm).split()
 
     assert {"ignore_loglevel", "printk.devkmsg=on"} <= set(words)
 
 
 def test_a_test_may_add_arguments_which_come_last(arm: Arch) -> None:
-    words = machine.kernel_arguments(arm, Machine(append="  a.b=1   panic=0 "), person=False)
+    words = arguments(arm, Machine(append="  a.b=1   panic=0 "))
 
     assert words.endswith(" a.b=1 panic=0")
 
 
+def test_variables_come_before_what_a_test_adds(arm: Arch) -> None:
+    words = arguments(arm, Machine(append="PORT=2"), {"PORT": "1", "HOST": "a"}).split()
+
+    assert words[-3:] == ["PORT=1", "HOST=a", "PORT=2"]
+
+
 def test_a_run_without_a_person_has_none_of_a_persons_arguments(arm: Arch) -> None:
-    assert "rfl." not in machine.kernel_arguments(arm, Machine(), person=False)
+    assert "rfl." not in arguments(arm)
 
 
 def test_a_persons_guest_is_told_the_size_of_the_terminal(
@@ -75,7 +92,7 @@ def test_a_persons_guest_is_told_the_size_of_the_terminal(
     size = os.terminal_size((132, 43))  # columns, rows
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: size)
 
-    words = machine.kernel_arguments(arm, Machine(), person=True).split()
+    words = arguments(arm, person=True).split()
 
     assert {"rfl.person", "rfl.size=43x132"} <= set(words)
 
@@ -125,6 +142,21 @@ def test_devices_of_the_test_come_last_in_their_order(arm: Arch) -> None:
     words = command(arm, Machine(devices=devices))
 
     assert words[-4:] == ["-device", devices[0], "-device", devices[1]]
+
+
+def test_the_guest_has_a_network_unless_the_test_wants_none(arm: Arch) -> None:
+    without = command(arm, Machine(network=False))
+
+    assert values(command(arm), "-netdev") == ["user,id=net"]
+    assert values(without, "-netdev") == []
+    assert not any("virtio-net" in word for word in without)
+
+
+def test_netdevs_of_the_test_come_before_the_devices_that_name_them(arm: Arch) -> None:
+    words = command(arm, Machine(netdevs=("user,id=a", "user,id=b"), devices=("e1000,netdev=b",)))
+
+    assert values(words, "-netdev") == ["user,id=net", "user,id=a", "user,id=b"]
+    assert words.index("user,id=b") < words.index("e1000,netdev=b")
 
 
 def test_no_boot_roms_are_asked_for(arm: Arch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from rflbuild import report
 from rflbuild.chain import Link
-from rflbuild.report import Result, StepResult
+from rflbuild.report import Result, SkippedStep, StepResult
 from rflbuild.testspec import Machine
 from rflbuild.verdict import RflError, Verdict
 
@@ -203,6 +203,20 @@ def test_what_the_module_did_is_a_failure_and_the_rest_an_error(
     assert words.text == "the detail"
     assert suite.get("failures") == ("1" if tag == "failure" else "0")
     assert suite.get("errors") == ("1" if tag == "error" else "0")
+
+
+def test_a_step_that_was_skipped_is_a_case_with_its_reason(result: Result) -> None:
+    result.steps = [StepResult("one", Verdict.PASS, 0.1)]
+    result.skipped = [SkippedStep("two", "the kernel is built without CONFIG_KASAN")]
+    result.end(Verdict.PASS)
+    suite = as_xml(result)
+
+    assert (suite.get("tests"), suite.get("skipped")) == ("3", "1")
+    assert [case.get("name") for case in suite if case.find("skipped") is not None] == ["two"]
+    assert suite[-1].get("name") == "verdict"
+    assert as_json(result)["skipped"] == [
+        {"title": "two", "reason": "the kernel is built without CONFIG_KASAN"}
+    ]
 
 
 def test_a_step_that_failed_shows_its_output_and_the_kernels_messages(result: Result) -> None:

@@ -62,7 +62,7 @@ def test_a_whole_test_is_read(file: Path) -> None:
     )
     read = testspec.read(file)
 
-    assert read.machine == Machine("1G", 4, ("e1000",), "quiet")
+    assert read.machine == Machine("1G", 4, devices=("e1000",), append="quiet")
     assert (read.step_timeout, read.timeout, read.files) == (5, 60, ("disk.img",))
     assert [step.action for step in read.steps] == ["insmod", "qmp"]
 
@@ -148,6 +148,10 @@ def test_a_step_may_fail_with_any_errno_of_the_kernel(file: Path, name: str) -> 
         ("{qmp: {arguments: {}}}", "`execute`"),
         ("{qmp: {execute: stop, argument: {}}}", "did you mean `arguments`?"),
         ("{run: true}", "bool"),
+        ("{run: a, needs: KASAN}", "a list"),
+        ("{run: a, needs: [CONFIG_KASAN]}", "needs"),
+        ("{run: a, needs: [kasan]}", "needs"),
+        ("{run: a, quick: 1}", "quick"),
     ],
 )
 def test_a_mistake_in_a_step_names_its_line(file: Path, text: str, words: str) -> None:
@@ -179,6 +183,8 @@ def test_a_mistake_in_a_value_names_the_line_of_the_value(file: Path) -> None:
         ("machine:\n  cpus: 65\n", 2, "machine.cpus"),
         ("machine:\n  devices: [e1000, -nic]\n", 2, "-device"),
         ("machine:\n  devices: e1000\n", 2, "a list"),
+        ("machine:\n  netdevs: [-user]\n", 2, "-netdev"),
+        ("machine:\n  network: none\n", 2, "machine.network"),
         ("machine:\n  device: [e1000]\n", 2, "did you mean `devices`?"),
         ("\ntimeout: 0\n", 2, "timeout"),
         ("\nstep-timeout: 3601\n", 2, "step-timeout"),
@@ -227,6 +233,37 @@ def test_a_step_is_for_kernels_from_since_up_to_but_not_until(
     step: Step, version: tuple[int, ...], applies: bool
 ) -> None:
     assert step.applies(version) is applies
+
+
+# ---- what is left out ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "lacks"),
+    [
+        ({"KASAN": "y", "FAILSLAB": "m"}, ()),
+        ({"KASAN": "y"}, ("FAILSLAB",)),
+        ({"KASAN": "y", "FAILSLAB": "n"}, ("FAILSLAB",)),
+        ({}, ("KASAN", "FAILSLAB")),
+    ],
+)
+def test_a_step_lacks_the_options_that_a_kernel_was_built_without(
+    config: dict[str, str], lacks: tuple[str, ...]
+) -> None:
+    assert Step(run="a", needs=("KASAN", "FAILSLAB")).lacks(config) == lacks
+
+
+def test_a_quick_run_has_the_steps_that_are_marked_so() -> None:
+    spec = TestSpec(steps=(Step(run="a", quick=True), Step(run="b"), Step(run="c", quick=True)))
+
+    assert [step.run for step in spec.chosen(quick=True)] == ["a", "c"]
+    assert [step.run for step in spec.chosen(quick=False)] == ["a", "b", "c"]
+
+
+def test_a_test_without_marks_is_quick_as_a_whole() -> None:
+    spec = TestSpec(steps=(Step(run="a"), Step(run="b")))
+
+    assert spec.chosen(quick=True) == spec.steps
 
 
 # ---- titles and defaults ------------------------------------------------------------------
