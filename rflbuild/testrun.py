@@ -115,8 +115,7 @@ def _bounded(timeout: float | None) -> Iterator[None]:
 
 
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
-    planned = chain.plan(session, order.request, links)
-    target = targets.for_kernel(session, target, planned.source)
+    target, planned = targets.plan(session, target, order.request, links)
     kernel = chain.build_kernel(session, planned, links)
     _record_kernel(result, kernel)
     boot = boot_for(session, kernel, target.spec)
