@@ -269,9 +269,7 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
     if "ccache" not in toolchain.tools(session, ["ccache"], cwd):
         return []
     (cwd / "work" / "ccache").mkdir(parents=True, exist_ok=True)
-    suffix = next(v for v in toolchain.make_variables if v.startswith("LLVM="))[5:]
-    clang = "clang" + (suffix if suffix.startswith("-") else "")
-    return [f"CC=ccache {clang}"]
+    return [f"CC=ccache {toolchain.llvm('clang')}"]
 
 
 def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:

@@ -18,6 +18,7 @@ from rflbuild import (
     initramfs,
     kconfig,
     module,
+    program,
     report,
     steps,
     targets,
@@ -172,6 +173,11 @@ def load(
             files[name] = _in_tree(kernel, name)
     for extra in target.spec.files:
         files[extra] = target.files / extra
+    sources = [target.files / name for name in target.spec.programs]
+    if target.spec.machine.peer:
+        sources.append(session.workspace.templates / "guest" / "peer.c")
+    for source in sources:
+        files[source.stem] = program.build(session, kernel, source)
     return files, names
 
 
