@@ -49,8 +49,8 @@ def main() -> None:
 
 def _named(words: list[str]) -> list[str]:
     """`shell hello` as `shell --target hello`: Invoke knows no optional positional argument."""
-    if words[:1] == ["shell"] and len(words) > 1 and not words[1].startswith("-"):
-        return ["shell", "--target", *words[1:]]
+    if words[:1] in (["shell"], ["bench"]) and len(words) > 1 and not words[1].startswith("-"):
+        return [words[0], "--target", *words[1:]]
     return words
 
 

@@ -43,7 +43,8 @@ def build_module(session: Session, wanted: str, request: Request, *, clippy: boo
     if target.module is None and target.kind is None:
         raise usage_error(f"{wanted} is a test of the kernel's own modules; it builds nothing")
     links = Links(session)
-    target, planned = targets.plan(session, target, request, links)
+    planned = chain.plan(session, request, links)
+    target = targets.for_kernel(session, target, planned.source)
     assert target.module  # noqa: S101 - a kind has one by now
     built_for = chain.build_kernel(session, planned, links)
     words = ["CLIPPY=1"] if clippy else []
@@ -162,14 +163,12 @@ def shell(session: Session, wanted: str | None, request: Request) -> int:
     chain.check(session, request)
     target = targets.find(session, wanted) if wanted else None
     links = Links(session)
-    if target:
-        target, planned = targets.plan(session, target, request, links)
-    else:
-        planned = chain.plan(session, request, links)
+    planned = chain.plan(session, request, links)
     built = chain.build_kernel(session, planned, links)
     files: dict[str, Path] = {}
     spec = TestSpec()
     if target:
+        target = targets.for_kernel(session, target, planned.source)
         files, _ = testrun.load(session, target, built, links)
         spec = target.spec
     folder, _ = report.open_folder(session.workspace.results, f"shell-{wanted or 'guest'}")
@@ -245,11 +244,17 @@ def setup_rustup(session: Session, request: Request) -> int:
     return 0
 
 
-def bench(session: Session, rounds: int) -> int:
+def bench(session: Session, target: str | None, rounds: int) -> int:
     """Run tests/bench, which prints figures and judges nothing."""
-    script = session.workspace.root / "tests" / "bench" / "edit_to_verdict.py"
+    if rounds < 1:
+        raise usage_error(f"--rounds is a number above 0, not {rounds}")
+    words = ["edit_to_verdict"]
+    if target:
+        found = targets.find(session, target)
+        words = ["e1000", str(found.module.directory) if found.module else target]
     child = session.processes.start(
-        [sys.executable, str(script), str(rounds)],
+        [sys.executable, "-m", f"tests.bench.{words[0]}", *words[1:], str(rounds)],
+        cwd=session.workspace.root,
         output=None,
         foreground=True,
     )

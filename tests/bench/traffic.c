@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's end of `invoke bench e1000`. It is built without a C library but the
+ * kernel's own tools/include/nolibc. Busybox's tools would be what is measured.
+ *
+ *	traffic tcp-send ADDRESS PORT SECONDS
+ *	traffic tcp-recv ADDRESS PORT SECONDS
+ *	traffic udp-send ADDRESS PORT SECONDS
+ *	traffic udp-recv ADDRESS PORT SECONDS
+ *	traffic ping     ADDRESS COUNT
+ *
+ * It prints `NAME VALUE` lines: `units` that came through (bytes of TCP, datagrams
+ * of UDP, echoes), the `nanoseconds` that they took, and for ping the `median`
+ * round trip in nanoseconds.
+ */
+
+#include "nolibc.h"
+
+#include <linux/in.h>
+
+enum { STREAM = 1, DATAGRAM = 2, RAW = 3 }; /* SOCK_*, include/linux/net.h */
+enum { INET = 2, RECEIVE_TIMEOUT = 20 };    /* AF_INET, SO_RCVTIMEO_OLD */
+static const long long SECOND = 1000000000;
+enum { SMALL = 18 };	  /* bytes of UDP that make a frame of 60 bytes */
+enum { BATCH = 64 };	  /* datagrams that the host sends for one of ours */
+enum { MOST_ECHOES = 10000 };
+
+struct echo { /* RFC 792 */
+	unsigned char type, code;
+	unsigned short checksum, identifier, sequence;
+};
+
+static char block[1 << 17];
+
+static void __attribute__((noreturn)) fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * SECOND + time.tv_nsec;
+}
+
+static unsigned int address(const char *text)
+{
+	unsigned int value = 0;
+
+	for (int byte = 0; byte < 4; byte++) {
+		value |= (unsigned int)atoi(text) << (8 * byte);
+		text = strchr(text, '.');
+		if (!text)
+			break;
+		text++;
+	}
+	return value;
+}
+
+/* A socket whose peer is set, and whose reads end after a while. */
+static int dial(int type, int protocol, const char *host, int port)
+{
+	struct sockaddr_in peer = {
+		.sin_family = INET,
+		.sin_port = __builtin_bswap16(port),
+		.sin_addr = { .s_addr = address(host) },
+	};
+	struct timeval patience = { .tv_sec = type == DATAGRAM ? 1 : 10 };
+	int fd = syscall(__NR_socket, INET, type, protocol);
+
+	if (fd < 0)
+		fail("socket");
+	if (syscall(__NR_setsockopt, fd, 1, RECEIVE_TIMEOUT, &patience, sizeof(patience)))
+		fail("setsockopt");
+	if (syscall(__NR_connect, fd, &peer, sizeof(peer)))
+		fail("connect");
+	return fd;
+}
+
+static long transmit(int fd, const void *data, size_t size)
+{
+	return syscall(__NR_sendto, fd, data, size, 0, NULL, 0);
+}
+
+static long receive(int fd, void *data, size_t size)
+{
+	return syscall(__NR_recvfrom, fd, data, size, 0, NULL, NULL);
+}
+
+static void show(long long units, long long begun)
+{
+	printf("units %lld\nnanoseconds %lld\n", units, now() - begun);
+}
+
+static void tcp_send(const char *host, int port, int seconds)
+{
+	int fd = dial(STREAM, 0, host, port);
+	long long begun = now(), end = begun + seconds * SECOND, sent = 0;
+
+	while (now() < end) {
+		long size = transmit(fd, block, sizeof(block));
+
+		if (size < 0)
+			fail("send");
+		sent += size;
+	}
+	/* What counts has arrived: the host answers when it has seen the end. */
+	if (syscall(__NR_shutdown, fd, 1))
+		fail("shutdown");
+	if (receive(fd, block, 1) != 1)
+		fail("the host's answer");
+	show(sent, begun);
+}
+
+static void tcp_recv(const char *host, int port, int seconds)
+{
+	int fd = dial(STREAM, 0, host, port);
+	long long begun = now(), end = begun + seconds * SECOND, got = 0;
+
+	while (now() < end) {
+		long size = receive(fd, block, sizeof(block));
+
+		if (size <= 0)
+			fail("receive");
+		got += size;
+	}
+	show(got, begun);
+}
+
+static void udp_send(const char *host, int port, int seconds)
+{
+	int fd = dial(DATAGRAM, 0, host, port);
+	long long begun = now(), end = begun + seconds * SECOND, sent = 0;
+
+	while (now() < end) {
+		for (int i = 0; i < BATCH; i++, sent++) {
+			if (transmit(fd, block, SMALL) != SMALL)
+				fail("send");
+		}
+	}
+	show(sent, begun);
+}
+
+/* The host sends BATCH datagrams for each of ours, so that none needs to be lost. */
+static void udp_recv(const char *host, int port, int seconds)
+{
+	int fd = dial(DATAGRAM, 0, host, port);
+	long long begun = now(), end = begun + seconds * SECOND, got = 0;
+	int coming = 0;
+
+	while (now() < end) {
+		for (; coming <= 2 * BATCH; coming += BATCH)
+			transmit(fd, block, SMALL);
+		if (receive(fd, block, sizeof(block)) > 0) {
+			got++;
+			coming--;
+		} else {
+			coming = 0; /* lost, after all */
+		}
+	}
+	show(got, begun);
+}
+
+static unsigned short checksum(const unsigned short *words, int count)
+{
+	unsigned int sum = 0;
+
+	while (count--)
+		sum += *words++;
+	sum = (sum >> 16) + (sum & 0xffff);
+	return ~(sum + (sum >> 16));
+}
+
+/* The median, by the numbers in order; few enough for the simplest sort. */
+static long long median(long long *values, int count)
+{
+	for (int i = 1; i < count; i++) {
+		long long value = values[i];
+		int at = i;
+
+		for (; at && values[at - 1] > value; at--)
+			values[at] = values[at - 1];
+		values[at] = value;
+	}
+	return values[count / 2];
+}
+
+static void ping(const char *host, int count)
+{
+	static long long trips[MOST_ECHOES];
+	int fd = dial(RAW, IPPROTO_ICMP, host, 0);
+	long long begun = now();
+
+	if (count < 1 || count > MOST_ECHOES)
+		exit(2);
+	for (int number = 0; number < count; number++) {
+		struct echo request = { .type = 8, .identifier = 1, .sequence = number };
+		unsigned char answer[128];
+		struct echo *reply = (struct echo *)(answer + 20); /* after IP's header */
+		long long sent;
+
+		request.checksum = checksum((unsigned short *)&request, sizeof(request) / 2);
+		sent = now();
+		if (transmit(fd, &request, sizeof(request)) < 0)
+			fail("send");
+		do {
+			if (receive(fd, answer, sizeof(answer)) < 28)
+				fail("no echo");
+		} while (reply->type || reply->sequence != request.sequence);
+		trips[number] = now() - sent;
+	}
+	show(count, begun);
+	printf("median %lld\n", median(trips, count));
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 3 ? argv[1] : "";
+
+	if (!strcmp(what, "ping"))
+		ping(argv[2], atoi(argv[3]));
+	else if (argc != 5)
+		return 2;
+	else if (!strcmp(what, "tcp-send"))
+		tcp_send(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else if (!strcmp(what, "tcp-recv"))
+		tcp_recv(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else if (!strcmp(what, "udp-send"))
+		udp_send(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else if (!strcmp(what, "udp-recv"))
+		udp_recv(argv[2], atoi(argv[3]), atoi(argv[4]));
+	else
+		return 2;
+	return 0;
+}
