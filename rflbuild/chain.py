@@ -80,12 +80,19 @@ def load_arch(session: Session, request: Request) -> Arch:
 
 def version(session: Session, wanted: str | None) -> tuple[tuple[int, ...], str]:
     """The version of a kernel as numbers and as text, without fetching it where that can be."""
-    name, origin = source.locate(session, wanted)
-    if origin.debian and source.pinned(session, wanted) is None:
-        stated = origin.debian.removeprefix("linux-source-")
+    stated = stated_version(session, wanted)
+    if stated:
         return tuple(int(part) for part in stated.split(".")), stated
-    tree = source.prepare(session, name)
+    tree = source.prepare(session, wanted)
     return tree.version, tree.release
+
+
+def stated_version(session: Session, wanted: str | None) -> str:
+    """The version in the name of a Debian package that is still to be fetched, or nothing."""
+    _, origin = source.locate(session, wanted)
+    if not origin.debian or source.pinned(session, wanted) is not None:
+        return ""
+    return origin.debian.removeprefix("linux-source-")
 
 
 def check(session: Session, request: Request) -> Arch:

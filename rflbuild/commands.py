@@ -43,8 +43,7 @@ def build_module(session: Session, wanted: str, request: Request, *, clippy: boo
     if target.module is None and target.kind is None:
         raise usage_error(f"{wanted} is a test of the kernel's own modules; it builds nothing")
     links = Links(session)
-    planned = chain.plan(session, request, links)
-    target = targets.for_kernel(session, target, planned.source)
+    target, planned = targets.plan(session, target, request, links)
     assert target.module  # noqa: S101 - a kind has one by now
     built_for = chain.build_kernel(session, planned, links)
     words = ["CLIPPY=1"] if clippy else []
@@ -163,12 +162,14 @@ def shell(session: Session, wanted: str | None, request: Request) -> int:
     chain.check(session, request)
     target = targets.find(session, wanted) if wanted else None
     links = Links(session)
-    planned = chain.plan(session, request, links)
+    if target:
+        target, planned = targets.plan(session, target, request, links)
+    else:
+        planned = chain.plan(session, request, links)
     built = chain.build_kernel(session, planned, links)
     files: dict[str, Path] = {}
     spec = TestSpec()
     if target:
-        target = targets.for_kernel(session, target, planned.source)
         files, _ = testrun.load(session, target, built, links)
         spec = target.spec
     folder, _ = report.open_folder(session.workspace.results, f"shell-{wanted or 'guest'}")

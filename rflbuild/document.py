@@ -92,6 +92,15 @@ def read(path: Path, model: type[Model]) -> Model:
     return result
 
 
+def where(path: Path, *steps: str | int) -> str:
+    """`FILE:LINE` of the value that keys and indices lead to, in a file that was read before."""
+    loader = _Loader(path.read_text())
+    try:
+        return f"{path}:{_line(loader.get_single_node(), steps)}"
+    finally:
+        loader.dispose()
+
+
 def _explain(
     path: Path, node: yaml.Node | None, model: type, value: object, message: str
 ) -> RflError:

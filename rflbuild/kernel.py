@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import buildlog, kconfig
+from rflbuild import buildlog, kconfig, requirements
 from rflbuild.arch import Arch
 from rflbuild.kconfig import Kconfig
 from rflbuild.session import Session
@@ -69,13 +69,17 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Plan:
-    """A kernel that was asked for, and everything that can change what it will be."""
+    """A kernel that was asked for, and everything that can change what it will be.
+
+    `needs` is the module.yaml that its configuration must fit.
+    """
 
     arch: Arch
     source: Source
     toolchain: Toolchain
     config: Kconfig
     allow_dropped: bool = False
+    needs: Path | None = None
 
     @property
     def key(self) -> str:
@@ -135,8 +139,9 @@ def build_environment(session: Session) -> Mapping[str, str]:
 def build(session: Session, plan: Plan) -> Kernel:
     """The kernel of a plan, built if it is not there yet.
 
-    Raises RflError(usage) when an option that was asked for is dropped, before
-    anything is compiled, and RflError(build-error) with the compiler's words.
+    Raises RflError(usage) when an option that was asked for is dropped or does not
+    fit the plan's module, before anything is compiled, and RflError(build-error)
+    with the compiler's words.
     """
     begun = time.monotonic()
     key = plan.key
@@ -150,7 +155,9 @@ def build(session: Session, plan: Plan) -> Kernel:
             plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
         )
     cached = session.store.has("kernel", key)
-    if not cached:
+    if cached:
+        _check_options(plan, session.store.path("kernel", key))
+    else:
         session.store.require_space(_GIGABYTES.get(plan.config.target, 1.5), "the kernel's build")
     out = session.store.build(
         "kernel", key, lambda into: _make_all(session, plan, into), resumable=True
@@ -185,6 +192,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
     if not configured.exists() or configured.read_text() != text:
         _configure(session, plan, out, log)
         write_atomically(configured, text)
+    _check_options(plan, out)
     begun, cpu = time.monotonic(), os.times()
     count = 0
     noted = session.store.noted(f"objects-{plan.config.label}-{plan.arch.name}") or {}
@@ -231,6 +239,13 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
     makefile.write_text(makefile.read_text().replace(str(out), str(final)))
 
 
+def _check_options(plan: Plan, out: Path) -> None:
+    """Hold the configuration in a build folder against what the plan's module needs."""
+    if plan.needs:
+        values = kconfig.read(out / ".config")
+        requirements.check_options(plan.needs, plan.source, plan.arch, plan.config.label, values)
+
+
 def figures(kernel_out: Path) -> dict[str, object]:
     """What a kernel in the store took to build: objects, seconds, cpu_minutes."""
     try:
@@ -254,9 +269,7 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
     if "ccache" not in toolchain.tools(session, ["ccache"], cwd):
         return []
     (cwd / "work" / "ccache").mkdir(parents=True, exist_ok=True)
-    suffix = next(v for v in toolchain.make_variables if v.startswith("LLVM="))[5:]
-    clang = "clang" + (suffix if suffix.startswith("-") else "")
-    return [f"CC=ccache {clang}"]
+    return [f"CC=ccache {toolchain.llvm('clang')}"]
 
 
 def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:

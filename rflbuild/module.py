@@ -130,7 +130,7 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
     """
     found = {relative: module.directory / relative for relative in _files(module.directory)}
     if requirements.read(module.directory).bindings:
-        shipped = workspace.templates / "bindings"
+        shipped = workspace.templates / requirements.BINDINGS
         found = {path.relative_to(shipped): path for path in sorted(shipped.iterdir())} | found
     return dict(sorted(found.items()))
 

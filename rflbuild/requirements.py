@@ -1,23 +1,31 @@
-"""What a module needs: module.yaml as a typed model (docs/module-yaml.md)."""
+"""What a module needs: module.yaml as a typed model, and kernels held against it."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from rflbuild import document
+from rflbuild.arch import Arch
 from rflbuild.document import InvalidError
+from rflbuild.source import Source
+from rflbuild.verdict import usage_error
 
 FILE = "module.yaml"
-_BOUND = re.compile(r"(>=|<)(\d+)\.(\d+)")
+BINDINGS = "bindings"  # the folder of templates/ with what makes Rust bindings
+_BOUND = re.compile(r"(?P<how>>=|<)(?P<version>\d+\.\d+)")
 _HEADER = re.compile(r"\w[\w./+-]*\.h")
-_VALUES = {"y": "built in", "m": "built as a module", "n": "off"}
+_SETTINGS = {"y": "built in", "m": "built as a module", "n": "off"}
+# What the kernel's build makes of arch/*/include/asm and in the build folder.
+_MADE = ("asm/", "asm-generic/", "config/", "generated/")
 
 
 class Requirements(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The kernel's versions and options, and the C beyond its own Rust bindings."""
+    """A kernel's versions and options, and the C beyond its own Rust bindings."""
 
     kernel: str = ""
     options: dict[str, str] = {}
@@ -28,17 +36,21 @@ class Requirements(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raise InvalidError for a value that means nothing."""
         for word in self.kernel.split():
             if not _BOUND.fullmatch(word):
-                raise InvalidError("`kernel` is like >=7.3, <8.0, or both", ("kernel",))
+                raise InvalidError("`kernel` is like `>=7.3`, `<8.0` or both", ("kernel",))
         for name, value in self.options.items():
-            if not re.fullmatch(r"[A-Z0-9][A-Z0-9_a-z]*", name) or name.startswith("CONFIG_"):
-                raise InvalidError("an option is named without CONFIG_", ("options", name))
-            if value not in _VALUES:
-                raise InvalidError(f"`{name}` is y, m (or built in) or n", ("options", name))
+            if not re.fullmatch(r"\w+", name) or name.startswith("CONFIG_"):
+                raise InvalidError(
+                    f"`{name}` is no option's name, which is without CONFIG_", ("options", name)
+                )
+            if value not in _SETTINGS:
+                raise InvalidError(f"`{name}` is y, m or n, not {value}", ("options", name))
         for number, header in enumerate(self.headers):
             if not _HEADER.fullmatch(header) or ".." in header:
-                raise InvalidError("a header is like linux/netdevice.h", ("headers", number))
+                raise InvalidError(
+                    f"`{header}` is no header such as linux/netdevice.h", ("headers", number)
+                )
         if self.helpers and not re.fullmatch(r"\w[\w-]*\.c", self.helpers):
-            raise InvalidError("`helpers` is a C file of the same folder", ("helpers",))
+            raise InvalidError("`helpers` is the name of a C file beside this one", ("helpers",))
 
     @property
     def bindings(self) -> bool:
@@ -50,3 +62,84 @@ def read(folder: Path) -> Requirements:
     """The module.yaml of a folder; without one, nothing is required."""
     path = folder / FILE
     return document.read(path, Requirements) if path.is_file() else Requirements()
+
+
+def check_version(path: Path, version: Sequence[int], release: str) -> None:
+    """Raise RflError(usage) unless a module.yaml is for kernels of this version."""
+    here = tuple(version[:2])
+    needed = []
+    fits = True
+    for found in _BOUND.finditer(read(path.parent).kernel):
+        bound = tuple(int(part) for part in found["version"].split("."))
+        newer = found["how"] == ">="
+        fits &= (here >= bound) == newer
+        needed.append(f"{found['version']} or newer" if newer else f"older than {found['version']}")
+    if not fits:
+        raise usage_error(
+            f"{document.where(path, 'kernel')}: it needs Linux {' and '.join(needed)}, and this is "
+            f"{release}: choose another by --kernel"
+        )
+
+
+def check_source(path: Path, source: Source, arch: Arch) -> None:
+    """Raise RflError(usage) unless a kernel's source is of a fitting version and has the headers.
+
+    A header may also lie beside module.yaml, where the helpers are.
+    """
+    check_version(path, source.version, source.release)
+    needs = read(path.parent)
+    if needs.helpers and not (path.parent / needs.helpers).is_file():
+        raise usage_error(
+            f"{document.where(path, 'helpers')}: there is no {needs.helpers} beside it"
+        )
+    includes = [
+        path.parent,
+        *(source.path / top / "include" for top in ("", f"arch/{arch.srcarch}")),
+    ]
+    for number, header in enumerate(needs.headers):
+        if header.startswith(_MADE) or any(
+            (include / kind / header).is_file() for include in includes for kind in ("", "uapi")
+        ):
+            continue
+        folder, _, name = header.rpartition("/")
+        there = [near.name for near in (source.path / "include" / folder).glob("*.h")]
+        near = difflib.get_close_matches(name, there, 1)
+        hint = f"; did you mean {folder}/{near[0]}?" if near else ""
+        raise usage_error(
+            f"{document.where(path, 'headers', number)}: Linux {source.release} has no "
+            f"{header}{hint}"
+        )
+
+
+def check_options(
+    path: Path, source: Source, arch: Arch, label: str, values: Mapping[str, str]
+) -> None:
+    """Raise RflError(usage) for the first option that a kernel's .config has otherwise."""
+    for name, wanted in read(path.parent).options.items():
+        got = values.get(name, "n")
+        if got == wanted or (wanted, got) == ("m", "y"):
+            continue
+        at = document.where(path, "options", name)
+        line = f"# CONFIG_{name} is not set" if wanted == "n" else f"CONFIG_{name}={wanted}"
+        why = f" ({_comment(path, at)})" if _comment(path, at) else ""
+        unknown = _unknown(source, arch, name)
+        if unknown:
+            raise usage_error(f"{at}: it needs {name}={wanted}{why}, {unknown}")
+        raise usage_error(
+            f"{at}: it needs {name}={wanted}{why}, and in Linux {source.release} {label} it is "
+            f"{_SETTINGS.get(got, got)}: write `{line}` into a file and give it by --fragment"
+        )
+
+
+def _comment(path: Path, at: str) -> str:
+    """The comment on a line of module.yaml, which says why."""
+    line = path.read_text().splitlines()[int(at.rpartition(":")[2]) - 1]
+    return line.partition(" #")[2].strip()
+
+
+def _unknown(source: Source, arch: Arch, name: str) -> str:
+    """What to say of an option that this kernel does not have at all."""
+    from rflbuild.kconfig_tree import KconfigTree
+
+    found = KconfigTree.read(source.path, arch.srcarch).explain(name, "y", {})
+    return "" if found.known else f"and Linux {source.release} has it not: {found.sentence()}"

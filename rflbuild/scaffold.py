@@ -40,23 +40,13 @@ _PRELUDE = set(
     "Box Clone Copy Default Drop Eq Err Error Fn From Into Iterator LocalModule Module None Ok "
     "Option Ord Pin Result Send Some String Sync ThisModule Vec".split()
 )
-_BOUND = re.compile(r">=(\d+\.\d+)")
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A folder of templates/: kind.yaml, the files, and overlays `until-V` for older kernels."""
 
     summary: str
-    kernel: str = ">=6.12"
     name: str = ""
-
-    @property
-    def oldest(self) -> tuple[int, ...]:
-        """The oldest kernel whose Rust API has what the kind needs."""
-        found = _BOUND.fullmatch(self.kernel)
-        if not found:
-            raise usage_error(f"templates/{self.name}/kind.yaml: `kernel` is not like >=6.12")
-        return tuple(int(part) for part in found[1].split("."))
 
 
 def kinds(workspace: Workspace) -> dict[str, Kind]:
@@ -123,21 +113,11 @@ def files(
 
     Raises RflError(usage) when the kernel is older than the kind can be.
     """
-    if tuple(version[:2]) < kind.oldest:
-        raise usage_error(
-            f"the kind `{kind.name}` needs Linux {'.'.join(map(str, kind.oldest))} or newer, "
-            f"and this is {release}"
-        )
-    sources: dict[str, Path] = {}
-    folders = [workspace.templates / _COMMON, workspace.templates / kind.name]
-    if requirements.read(folders[1]).bindings:
-        folders.insert(0, workspace.templates / "bindings")
-    folders += _overlays(workspace.templates / kind.name, version)
-    for folder in folders:
-        sources |= {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
-    sources.pop("kind.yaml", None)
+    chosen = sources(workspace, kind, version)
+    if requirements.FILE in chosen:
+        requirements.check_version(chosen[requirements.FILE], version, release)
     made = {}
-    for file, path in sources.items():
+    for file, path in chosen.items():
         if path.suffix == ".rs" and camel(name) in _words(path.read_text()):
             raise usage_error(
                 f"`{name}` cannot be the name of a `{kind.name}`: the kind has a {camel(name)} "
@@ -149,6 +129,19 @@ def files(
             text = _with_name(path.read_text(), name)
         made[_with_name(file.removesuffix(".j2"), name)] = text
     return made
+
+
+def sources(workspace: Workspace, kind: Kind, version: Sequence[int]) -> dict[str, Path]:
+    """The files of templates/ that a module of a kind is made from, for a kernel of a version."""
+    own = workspace.templates / kind.name
+    folders = [workspace.templates / _COMMON, own, *_overlays(own, version)]
+    if requirements.read(own).bindings:
+        folders.insert(0, workspace.templates / requirements.BINDINGS)
+    found: dict[str, Path] = {}
+    for folder in folders:
+        found |= {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    found.pop("kind.yaml", None)
+    return found
 
 
 def _words(rust: str) -> set[str]:

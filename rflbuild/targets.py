@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import module, scaffold, testspec
+from rflbuild import chain, module, requirements, scaffold, testspec
+from rflbuild.chain import Links, Request
+from rflbuild.kernel import Plan
 from rflbuild.module import Module
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
@@ -55,6 +58,33 @@ def find(session: Session, wanted: str) -> Target:
     raise module.unknown(wanted, [*known, *sorted(p.stem for p in tests.glob("*.yaml"))])
 
 
+def plan(session: Session, target: Target, request: Request, links: Links) -> tuple[Target, Plan]:
+    """A target, its files right for a kernel, and the plan of the kernel, when they fit.
+
+    Raises RflError(usage) for what module.yaml asks of the kernel's version and source
+    in vain; the version alone, if it can be known, is looked at before anything is fetched.
+    """
+    stated = chain.stated_version(session, request.kernel)
+    if stated:
+        numbers = tuple(int(part) for part in stated.split("."))
+        needs = _needs(session, target, numbers)
+        if needs:
+            requirements.check_version(needs, numbers, stated)
+    planned = chain.plan(session, request, links)
+    needs = _needs(session, target, planned.source.version)
+    if needs:
+        requirements.check_source(needs, planned.source, planned.arch)
+    return for_kernel(session, target, planned.source), replace(planned, needs=needs)
+
+
+def _needs(session: Session, target: Target, version: Sequence[int]) -> Path | None:
+    """The module.yaml of a target for a kernel of a version, if there is one."""
+    if target.kind:
+        return scaffold.sources(session.workspace, target.kind, version).get(requirements.FILE)
+    path = target.module and target.module.directory / requirements.FILE
+    return path if path and path.is_file() else None
+
+
 def for_kernel(session: Session, target: Target, source: Source) -> Target:
     """The target with its module's files right for a kernel."""
     if target.kind is None:
@@ -78,6 +108,7 @@ def _is_path(wanted: str) -> bool:
 
 def _folder(session: Session, folder: Path, shown: str) -> Target:
     found = module.at(folder, shown)
+    requirements.read(found.directory)
     own = found.directory / "test.yaml"
     named = session.workspace.configs / "tests" / f"{found.name}.yaml"
     if own.is_file():

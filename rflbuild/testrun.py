@@ -18,6 +18,7 @@ from rflbuild import (
     initramfs,
     kconfig,
     module,
+    program,
     report,
     steps,
     targets,
@@ -115,8 +116,7 @@ def _bounded(timeout: float | None) -> Iterator[None]:
 
 
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
-    planned = chain.plan(session, order.request, links)
-    target = targets.for_kernel(session, target, planned.source)
+    target, planned = targets.plan(session, target, order.request, links)
     kernel = chain.build_kernel(session, planned, links)
     _record_kernel(result, kernel)
     boot = boot_for(session, kernel, target.spec)
@@ -173,6 +173,11 @@ def load(
             files[name] = _in_tree(kernel, name)
     for extra in target.spec.files:
         files[extra] = target.files / extra
+    sources = [target.files / name for name in target.spec.programs]
+    if target.spec.machine.peer:
+        sources.append(session.workspace.templates / "guest" / "peer.c")
+    for source in sources:
+        files[source.stem] = program.build(session, kernel, source)
     return files, names
 
 

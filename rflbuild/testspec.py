@@ -165,6 +165,7 @@ class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
     machine: Machine = Machine()
     steps: tuple[Step, ...] = ()
     files: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
     step_timeout: Seconds = 20.0
     timeout: Seconds | None = None
     allow_log: Texts = ()
@@ -181,6 +182,9 @@ class TestSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
             _within(("steps", number), step)
         for text in texts(self.allow_log):
             _check_text(text, "allow-log")
+        for number, name in enumerate(self.programs):
+            if not name.endswith(".c"):
+                raise InvalidError("a program is a file of C, such as poke.c", ("programs", number))
 
 
 def texts(value: Texts) -> tuple[str, ...]:
@@ -191,9 +195,10 @@ def texts(value: Texts) -> tuple[str, ...]:
 def read(path: Path) -> TestSpec:
     """Read a test.yaml; RflError(usage) names the file, the line and what fits."""
     spec = document.read(path, TestSpec)
-    for name in spec.files:
-        if not (path.parent / name).is_file():
-            raise usage_error(f"{path}: `files` names {name}, which is not in {path.parent}")
+    for field in ("files", "programs"):
+        for name in getattr(spec, field):
+            if not (path.parent / name).is_file():
+                raise usage_error(f"{path}: `{field}` names {name}, which is not in {path.parent}")
     return spec
 
 

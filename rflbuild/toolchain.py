@@ -80,15 +80,19 @@ class Toolchain:
         """The command line that runs `argv` with this toolchain's tools in `cwd`."""
         return self.enter(argv, cwd, read, write)
 
+    def llvm(self, name: str) -> str:
+        """How one of LLVM's tools is called here: `clang`, or `clang-19` with LLVM=-19."""
+        suffix = next((v[5:] for v in self.make_variables if v.startswith("LLVM=")), "")
+        return name + suffix if suffix.startswith("-") else name
+
     def tools(self, session: Session, names: Sequence[str], cwd: Path) -> dict[str, Tool]:
         """Ask the named tools for their versions; the ones that are missing are left out."""
         variables = dict(pair.split("=", 1) for pair in self.make_variables)
-        suffix = variables.get("LLVM", "1")
         pairs = []
         for name in names:
             actual = variables.get(tools.VARIABLES.get(name, ""), name)
-            if name in tools.LLVM_TOOLS and suffix.startswith("-"):
-                actual = name + suffix
+            if name in tools.LLVM_TOOLS:
+                actual = self.llvm(actual)
             pairs.append(f"{name}={actual}")
         argv = self.command(["sh", "-c", _PROBE, "sh", *pairs], cwd=cwd, read=[cwd])
         done = session.processes.run(argv, cwd=cwd, timeout=60.0)

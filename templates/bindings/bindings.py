@@ -44,7 +44,7 @@ _IMPL = re.compile(r"(?:unsafe )?impl(?:<[^>]*>)? (?:[\w:]+(?:<[^>]*>)? for )?(\
 
 
 class WrongError(Exception):
-    """What is wrong, in the form of a compiler's error: `FILE:LINE:COLUMN: error: …`."""
+    """What is wrong, in the form of a compiler's error: `FILE:LINE: error: …`."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def header(folder: Path) -> str:
     if needs.helpers:
         path = folder / needs.helpers
         if not path.is_file():
-            raise WrongError(f"module.yaml:1:1: error: there is no {needs.helpers}, which it names")
+            raise WrongError(f"module.yaml:1: error: there is no {needs.helpers}, which it names")
         helped = set(re.findall(rf"\b{HELPER}(\w+)", path.read_text(errors="replace")))
         lines.append(f'#include "{needs.helpers}"')
     for name in names:
@@ -311,13 +311,13 @@ def rust(
         text=True,
     )
     if done.returncode:
-        raise WrongError(f"bindings_generated.h:1:1: error: bindgen failed with {done.returncode}")
+        raise WrongError(f"bindings_generated.h:1: error: bindgen failed with {done.returncode}")
     kernels = objtree / "rust" / "bindings"
     known = Known.read([kernels / GENERATED, kernels / "bindings_helpers_generated.rs"])
     chosen = select(done.stdout, known, names)
     have = known.names | {name for i in chosen for name in (i.type_name, i.value_name)}
     lacking = [
-        f"{path.relative_to(folder)}:{line}:1: error: none of the headers in module.yaml "
+        f"{path.relative_to(folder)}:{line}: error: none of the headers in module.yaml "
         f"declares `{name}`"
         for name, (path, line) in names.items()
         if name not in have

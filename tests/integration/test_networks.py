@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -42,19 +43,53 @@ def test_a_card_of_the_tests_own_reaches_the_peer_over_its_netdev(rfl: Rfl, step
   - ping: 10.0.2.2
   - name: there
     run: head -c 1000000 /dev/urandom > /tmp/sent;
-      (echo take; cat /tmp/sent) | nc 10.0.2.2 $RFL_PEER_TCP | cut -d ' ' -f 2 > /tmp/told;
+      peer take < /tmp/sent | cut -d ' ' -f 2 > /tmp/told;
       sha256sum < /tmp/sent | cut -d ' ' -f 1 | cmp - /tmp/told
   - name: back
-    run: echo give 1000000 | nc 10.0.2.2 $RFL_PEER_TCP | sha256sum | cut -d ' ' -f 1 > /tmp/came;
-      echo digest 1000000 | nc 10.0.2.2 $RFL_PEER_TCP | cmp - /tmp/came
+    run: test "$(peer give 1000000 | sha256sum | cut -c 1-64)" = "$(peer digest 1000000)"
   - name: there and back
-    run: (echo echo; cat /tmp/sent) | nc 10.0.2.2 $RFL_PEER_TCP | cmp - /tmp/sent
+    run: peer echo < /tmp/sent | cmp - /tmp/sent
+  - name: in datagrams
+    run: peer udp 100 4; peer udp 100 1472; peer udp 20 60000
+    output: [100 datagrams, 100 datagrams, 20 datagrams]
+  - name: by busybox too
+    run: echo digest 5 | nc 10.0.2.2 $RFL_PEER_TCP
+    output: /^[0-9a-f]+$/
   - qmp: {{execute: device_del, arguments: {{id: card}}}}
   - wait-for: test ! -e /sys/class/net/eth0
 """
     )
 
     rfl.test(name).passed()
+
+
+PROGRAM = """\
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+
+int main(int argc, char **argv)
+{
+	printf("%s has %d arguments, and SIOCETHTOOL is %x\\n", argv[0], argc - 1, SIOCETHTOOL);
+	return argc - 1;
+}
+"""
+
+
+def test_a_program_of_the_tests_own_is_a_command_of_the_guest(
+    rfl: Rfl, module_at: Callable[..., Path]
+) -> None:
+    step = "{run: tell one two, status: 2, output: 'tell has 2 arguments, and SIOCETHTOOL is 8946'}"
+    folder = module_at(test=f"programs: [tell.c]\nsteps: [{step}]\n")
+    (folder / "tell.c").write_text(PROGRAM)
+
+    rfl.test(str(folder)).passed()
+
+    (folder / "tell.c").write_text("int main(void)\n{\n\treturn x;\n}\n")
+
+    run = rfl.test(str(folder))
+    assert "tell.c does not build" in run.came_to(Verdict.BUILD_ERROR)
+    assert f"{folder / 'tell.c'}:3:9: error: " in run.text
 
 
 def test_what_a_run_leaves_out_is_counted(rfl: Rfl, steps: Steps) -> None:

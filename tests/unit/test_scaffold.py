@@ -137,14 +137,6 @@ def test_a_mistake_in_a_kind_names_its_file(workspace: Workspace, own_templates:
     assert usage(lambda: scaffold.load_kind(workspace, "hello")).startswith(f"{path}:2: ")
 
 
-@pytest.mark.parametrize("bound", ["6.12", ">6.12", ">=6", "=>6.12"])
-def test_a_kind_for_no_version_that_can_be_read_is_refused(bound: str) -> None:
-    with pytest.raises(RflError) as caught:
-        _ = Kind("x", kernel=bound, name="mine").oldest
-
-    assert "templates/mine/kind.yaml" in caught.value.sentence
-
-
 # ---- files --------------------------------------------------------------------------------
 
 
@@ -163,9 +155,12 @@ def test_every_kind_renders_without_a_placeholder_left(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_renders_for_the_oldest_kernel_it_names(workspace: Workspace, kind: str) -> None:
+    texts = [path.read_text() for path in (workspace.templates / kind).glob("**/module.yaml")]
+    bounds = re.findall(r">=(\d+)\.(\d+)", "".join(texts))
+    oldest = min([(int(major), int(minor)) for major, minor in bounds], default=(6, 12))
     chosen = scaffold.load_kind(workspace, kind)
 
-    made = scaffold.files(workspace, chosen, "my_thing", chosen.oldest, "oldest")
+    made = scaffold.files(workspace, chosen, "my_thing", oldest, "oldest")
 
     assert "MyThing" in made["my_thing.rs"]
 
@@ -197,13 +192,35 @@ def test_no_kind_takes_a_name_that_it_uses_for_something_else(
             scaffold.files(workspace, chosen, snake, *NEWEST)
 
 
-def test_a_kernel_older_than_the_kind_is_refused_with_both_versions(workspace: Workspace) -> None:
-    kind = Kind("x", kernel=">=6.16", name="minimal")
+def test_a_kernel_older_than_the_kind_is_refused_with_both_versions(
+    workspace: Workspace, own_templates: Path
+) -> None:
+    path = own_templates / "pci" / "module.yaml"
+    path.write_text("kernel: '>=6.16'\n")
 
-    said = usage(lambda: scaffold.files(workspace, kind, "a", (6, 9, 3), "6.9.3"))
+    said = usage(lambda: scaffold.files(workspace, Kind("x", name="pci"), "a", (6, 9, 3), "6.9.3"))
 
-    assert "`minimal` needs Linux 6.16" in said
-    assert "6.9.3" in said
+    assert said.startswith(f"{path}:1: it needs Linux 6.16 or newer, and this is 6.9.3")
+
+
+def test_a_module_for_an_older_kernel_says_that_it_is_for_no_newer_one(
+    workspace: Workspace,
+) -> None:
+    for version, bound in (((6, 12), "<6.15"), ((7, 3), ">=6.15")):
+        made = scaffold.files(workspace, Kind("x", name="hello"), "a", version, "x")
+        assert bound in made["module.yaml"]
+
+
+def test_a_kind_that_needs_bindings_is_handed_out_with_what_makes_them(
+    workspace: Workspace, own_templates: Path
+) -> None:
+    with_them = Kind("x", name="pci")
+    (own_templates / "pci" / "module.yaml").write_text("headers: [linux/netdevice.h]\n")
+
+    made = scaffold.files(workspace, with_them, "a", *NEWEST)
+    without = scaffold.files(workspace, Kind("x", name="faux"), "a", *NEWEST)
+
+    assert {"bindings.mk", "bindings.py"} == made.keys() - without.keys()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +232,7 @@ def test_the_overlay_of_the_oldest_bound_has_the_last_word(
 ) -> None:
     folder = own_templates / "mine"
     for path, content in (
-        ("kind.yaml", "summary: x\nkernel: '>=6.1'\n"),
+        ("kind.yaml", "summary: x\n"),
         ("file", "new"),
         ("until-6.15/file", "6.15"),
         ("until-6.10/file", "6.10"),
@@ -293,7 +310,7 @@ def test_what_a_killed_one_left_is_no_hindrance(session: Session) -> None:
 
 @pytest.mark.parametrize("wrong", ["name", "kind", "kernel"])
 def test_a_mistake_makes_nothing(session: Session, wrong: str) -> None:
-    kind = Kind("x", kernel=">=6.16", name="gone" if wrong == "kind" else "minimal")
+    kind = Kind("x", name="gone" if wrong == "kind" else "minimal")
     name = "match" if wrong == "name" else "my_thing"
     version = (6, 9) if wrong == "kernel" else (7, 0)
 

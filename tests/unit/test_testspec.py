@@ -188,6 +188,7 @@ def test_a_mistake_in_a_value_names_the_line_of_the_value(file: Path) -> None:
         ("machine:\n  device: [e1000]\n", 2, "did you mean `devices`?"),
         ("\ntimeout: 0\n", 2, "timeout"),
         ("\nstep-timeout: 3601\n", 2, "step-timeout"),
+        ("\nprograms: [poke.sh]\n", 2, "a file of C"),
         ("step_timeout: 5\n", 1, "did you mean `step-timeout`?"),
         ("\nallow-log: /(/\n", 2, "regular expression"),
         ("- insmod: a\n", 1, "expected a mapping, got a list"),
@@ -204,6 +205,10 @@ def test_a_mistake_beside_the_steps_names_its_line(
 
 def test_a_file_that_is_not_there_is_named(file: Path) -> None:
     assert "gone.img" in mistake(file, "files: [gone.img]\n")
+
+
+def test_a_program_that_is_not_there_is_named(file: Path) -> None:
+    assert "gone.c" in mistake(file, "programs: [gone.c]\n")
 
 
 def test_a_broken_link_is_no_file(file: Path) -> None:

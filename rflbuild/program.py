@@ -1,0 +1,71 @@
+"""Small programs of a test's own for the guest: C, without a library but the kernel's nolibc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rflbuild import buildlog
+from rflbuild.kernel import Kernel
+from rflbuild.session import Session
+from rflbuild.store import key_of
+
+_TIMEOUT = 60.0
+# What the kernel's `make headers_install` takes out of its headers for user space
+# (scripts/headers_install.sh) is made empty instead.
+_EMPTY_HEADERS = ("linux/compiler.h", "linux/compiler_types.h")
+_FLAGS = (
+    *("-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"),
+    *("-D__EXPORTED_HEADERS__", "-D__user=", "-D__force=", "-D__iomem="),
+    *("-D__attribute_const__=", "-D__packed=__attribute__((packed))"),
+    *("-fno-builtin", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"),
+    *("-nostdlibinc", "-nostdlib", "-static", "-fuse-ld=lld"),
+)
+
+
+def build(session: Session, kernel: Kernel, path: Path) -> Path:
+    """The static program for a kernel's guest that a C file makes, if it is not there yet.
+
+    It includes C's usual headers, as far as tools/include/nolibc of the kernel's
+    source goes, and the kernel's own. Raises RflError(build-error) with the
+    compiler's words.
+    """
+    key = key_of("program", path.stem, path.read_text(), kernel.key, _FLAGS)
+    return session.store.build("program", key, lambda into: _make(session, kernel, path, into)) / (
+        path.stem
+    )
+
+
+def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
+    empty = into / "include"
+    for name in _EMPTY_HEADERS:
+        (empty / name).parent.mkdir(parents=True, exist_ok=True)
+        (empty / name).touch()
+    source, srcarch = kernel.source.path, kernel.arch.srcarch
+    headers = [
+        empty,
+        source / "tools/include/nolibc",
+        source / "include/uapi",
+        source / f"arch/{srcarch}/include/uapi",
+        kernel.out / "include/generated/uapi",
+        kernel.out / f"arch/{srcarch}/include/generated/uapi",
+    ]
+    argv = [
+        kernel.toolchain.llvm("clang"),
+        f"--target={kernel.arch.qemu.kvm_host}-linux-gnu",  # `uname -m` begins the triple
+        *_FLAGS,
+        *(f"-I{folder}" for folder in headers),
+        *("-o", str(into / path.stem), str(path)),
+    ]
+    log = session.store.work("logs", "program") / f"{path.stem}.log"
+    done = session.processes.run(
+        kernel.toolchain.command(
+            argv, cwd=into, read=[source, kernel.out, path.parent], write=[into]
+        ),
+        timeout=_TIMEOUT,
+        cwd=into,
+        log=log,
+    )
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the test's program {path.name}", done.output, str(log)
+        )
