@@ -21,15 +21,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import chain, cli, module, report, targets, testrun
+from rflbuild import chain, cli, module, program, report, targets, testrun
 from rflbuild.chain import Links, Request
 from rflbuild.guest import Guest
 from rflbuild.kernel import Kernel
+from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal, table
 from rflbuild.testspec import Machine, TestSpec
-from rflbuild.verdict import RflError, Verdict
+from rflbuild.verdict import RflError, Verdict, usage_error
 from tests.bench import host_end
 from tests.bench.host_end import HostEnd
 
@@ -174,16 +175,17 @@ def main(target: str, rounds: int) -> None:
     terminal = Terminal(sys.stdout)
     with cli.session(terminal, Store(cli.cache_folder(os.environ)), 0) as session:
         links = Links(session)
-        planned = chain.plan(session, Request(), links)
+        found, planned = targets.plan(session, targets.find(session, target), Request(), links)
+        if found.module is None:
+            raise usage_error(f"{target} builds no module: give a driver for the e1000")
         built = chain.build_kernel(session, planned, links)
-        found = targets.for_kernel(session, targets.find(session, target), planned.source)
-        files, names = testrun.load(session, found, built, links)
-        ours = Driver(found.name, tuple(files[f"{name}.ko"] for name in names))
-        in_c = Driver(_IN_C, _build_in_c(session, built, links))
+        in_c = Driver(_IN_C, _build(session, _in_c(session, built), built, links))
+        ours = Driver(found.name, _build(session, found.module, built, links))
         folder, _ = report.open_folder(session.workspace.results, f"bench-{found.name}")
         drivers = (in_c, ours)
         into_guest = {path.name: path for driver in drivers for path in driver.objects}
-        into_guest["traffic"] = _build_traffic(session, built)
+        traffic = Path(__file__).with_name("traffic.c")
+        into_guest["traffic"] = program.build(session, built, traffic)
         with contextlib.ExitStack() as stack:
             host = stack.enter_context(host_end.serve())
             boot = testrun.boot_for(session, built, TestSpec(machine=_machine(host)))
@@ -196,40 +198,20 @@ def main(target: str, rounds: int) -> None:
             _show_accesses(drivers, [bench.accesses(driver) for driver in drivers])
 
 
-def _build_in_c(session: Session, built: Kernel, links: Links) -> tuple[Path, ...]:
+def _in_c(session: Session, built: Kernel) -> Module:
     """The kernel's own driver as an external module; the kernel needs no option for it."""
     folder = session.store.work("bench", built.key) / _IN_C
     folder.mkdir(exist_ok=True)
     for path in (built.source.path / "drivers/net/ethernet/intel/e1000").glob("*.[ch]"):
         shutil.copy(path, folder)
     (folder / "Kbuild").write_text(_KBUILD)
-    made = module.build(session, module.at(folder, _IN_C), built)
-    links.add("module", _IN_C, made.key, made.seconds, cached=made.cached)
+    return module.at(folder, _IN_C)
+
+
+def _build(session: Session, wanted: Module, built: Kernel, links: Links) -> tuple[Path, ...]:
+    made = module.build(session, wanted, built)
+    links.add("module", wanted.name, made.key, made.seconds, cached=made.cached)
     return made.objects
-
-
-def _build_traffic(session: Session, built: Kernel) -> Path:
-    """The guest's end: a static program without a C library."""
-    source = Path(__file__).with_name("traffic.c")
-    into = session.store.work("bench", built.key)
-    tree, arch = built.source.path, f"arch/{built.arch.srcarch}"
-    llvm = dict(word.split("=", 1) for word in built.toolchain.make_variables)["LLVM"]
-    argv = [
-        f"clang{llvm if llvm.startswith('-') else ''}",
-        *["--target=aarch64-linux-gnu", "-fuse-ld=lld", "-static", "-nostdlib", "-nostdinc"],
-        *["-O2", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector"],
-        f"-I{tree}/tools/include/nolibc",
-        *["-isystem", f"{tree}/{arch}/include/uapi"],
-        *["-isystem", f"{built.out}/{arch}/include/generated/uapi"],
-        *["-isystem", "/usr/include", "-o", str(into / "traffic"), str(source)],
-    ]
-    command = built.toolchain.command(
-        argv, cwd=into, read=[source.parent, tree, built.out], write=[into]
-    )
-    done = session.processes.run(command, timeout=60.0, cwd=into)
-    if done.status:
-        raise RflError(Verdict.BUILD_ERROR, f"{source.name} does not build", done.output)
-    return into / "traffic"
 
 
 class Bench:
