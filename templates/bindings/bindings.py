@@ -88,7 +88,8 @@ def used_names(folder: Path) -> dict[str, tuple[Path, int]]:
     names: dict[str, tuple[Path, int]] = {}
     own: set[str] = set()
     for path in sorted(folder.rglob("*.rs")):
-        if path.name == GENERATED or any(part.startswith(".") for part in path.parts[1:]):
+        parts = path.relative_to(folder).parts
+        if path.name == GENERATED or any(part.startswith(".") for part in parts):
             continue
         text = path.read_text(errors="replace")
         code = _NOT_CODE.sub(_blank, text)
@@ -121,10 +122,14 @@ def header(folder: Path) -> str:
         "/* Made by bindings.py from module.yaml and from the names in the module's Rust. */",
         # bindgen takes an enum that is declared before it is defined for an int
         # (rust-bindgen issue 3179; see the kernel's bindings_helper.h).
+        "#if __has_include(<linux/hrtimer_types.h>)",
         "#include <linux/hrtimer_types.h>",
+        "#endif",
     ]
     for name, number in needs.headers.items():
-        lines += [f'#line {number} "module.yaml"', f"#include <{name}>"]
+        own = (folder / name).is_file()
+        lines.append(f'#line {number} "module.yaml"')
+        lines.append(f'#include "{name}"' if own else f"#include <{name}>")
     lines.append(f'#line {len(lines) + 2} "bindings_generated.h"')
     helped: set[str] = set()
     if needs.helpers:
@@ -334,6 +339,11 @@ _FRAME = """\
 // Made by bindings.py: the kernel's own bindings, and what they lack.
 #[allow(
     clippy::all,
+    clippy::as_ptr_cast_mut,
+    clippy::as_underscore,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
     clippy::undocumented_unsafe_blocks,
     dead_code,
     improper_ctypes,
@@ -341,6 +351,8 @@ _FRAME = """\
     non_camel_case_types,
     non_snake_case,
     non_upper_case_globals,
+    unknown_lints,
+    unnecessary_transmutes,
     unreachable_pub,
     unsafe_op_in_unsafe_fn,
     unused_imports,
