@@ -18,6 +18,7 @@ from rflbuild.verdict import environment_error, usage_error
 
 DEFAULT_KIND = "hello"
 _COMMON = "common"
+_UNTIL = "until-"
 _PLACEHOLDERS = ("rfl_module", "RflModule")
 # MODULE_NAME_LEN is 64 - sizeof(unsigned long) with the final NUL (include/linux/moduleparam.h).
 _LONGEST_NAME = 55
@@ -109,7 +110,7 @@ def camel(name: str) -> str:
 def files(
     workspace: Workspace, kind: Kind, name: str, version: Sequence[int], release: str
 ) -> dict[str, str]:
-    """The files of a new module, by name, for a kernel of that version.
+    """The files of a new module, by their paths in it, for a kernel of that version.
 
     Raises RflError(usage) when the kernel is older than the kind can be.
     """
@@ -132,14 +133,22 @@ def files(
 
 
 def sources(workspace: Workspace, kind: Kind, version: Sequence[int]) -> dict[str, Path]:
-    """The files of templates/ that a module of a kind is made from, for a kernel of a version."""
+    """The files of templates/ that a module of a kind is made from, for a kernel of a version.
+
+    By their paths in the module; a folder `until-V` of a kind is an overlay, not one of those.
+    """
     own = workspace.templates / kind.name
     folders = [workspace.templates / _COMMON, own, *_overlays(own, version)]
     if requirements.read(own).bindings:
         folders.insert(0, workspace.templates / requirements.BINDINGS)
     found: dict[str, Path] = {}
     for folder in folders:
-        found |= {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")))
+        found |= {
+            str(path): folder / path
+            for path in paths
+            if not path.parts[0].startswith(_UNTIL) and (folder / path).is_file()
+        }
     found.pop("kind.yaml", None)
     return found
 
@@ -152,8 +161,8 @@ def _words(rust: str) -> set[str]:
 def _overlays(folder: Path, version: Sequence[int]) -> list[Path]:
     """The folders `until-V` that are for kernels older than V; the oldest V has the last word."""
     found = []
-    for path in folder.glob("until-*"):
-        bound = tuple(int(part) for part in path.name.removeprefix("until-").split("."))
+    for path in folder.glob(f"{_UNTIL}*"):
+        bound = tuple(int(part) for part in path.name.removeprefix(_UNTIL).split("."))
         if tuple(version[:2]) < bound:
             found.append((bound, path))
     return [path for _, path in sorted(found, reverse=True)]
@@ -179,6 +188,7 @@ def new_module(
     try:
         half.mkdir()
         for file, text in content.items():
+            (half / file).parent.mkdir(parents=True, exist_ok=True)
             (half / file).write_text(text)
         half.rename(folder)
     except OSError as error:

@@ -96,6 +96,7 @@ def for_kernel(session: Session, target: Target, source: Source) -> Target:
     for name, text in files.items():
         path = folder / name
         if not path.is_file() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
     rendered = Module(target.name, folder, f"templates/{target.name}")
     spec = testspec.read(folder / "test.yaml")

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The card as a network device: what the stack asks for, in terms of rings and registers.
+
+use crate::{
+    hardware::{
+        BufferSize,
+        Hardware, //
+    },
+    net::{
+        self,
+        Device,
+        Errors,
+        Features,
+        Filter,
+        Link,
+        MacAddress,
+        Napi,
+        Poll,
+        RingSizes,
+        Sent,
+        SkBuff, //
+    },
+    receive::Receiver,
+    registers::{
+        CAUSES,
+        ICR, //
+    },
+    transmit::{
+        self,
+        Reclaimer,
+        Transmitter, //
+    },
+};
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    irq::{
+        IrqRequest,
+        IrqReturn, //
+    },
+    pci,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
+    }, //
+};
+
+/// The length in bytes of what Ethernet puts around a payload: header, VLAN tag, checksum.
+const AROUND_PAYLOAD: u32 = 14 + 4 + 4;
+/// The longest frame in bytes that the card takes (SDM 13.4.22).
+const LONGEST_FRAME: u32 = 16128;
+/// The largest MTU.
+pub(crate) const MAX_MTU: u32 = LONGEST_FRAME - AROUND_PAYLOAD;
+
+/// The fewest and the most descriptors of a ring: enough for two of the largest packets, and what
+/// the card takes.
+const FEWEST: u32 = 128;
+const MOST: u32 = 4096;
+
+/// The least time between two interrupts, in units of 256 ns: 8,000 a second at most.
+const INTERRUPT_INTERVAL: u16 = 488;
+
+/// A card, whose registers are at rest unless its interface is up.
+pub(crate) struct Adapter<'bound> {
+    // These are dropped from the first to the last.
+    vectors: pci::IrqVectorRegistration<'bound>,
+    hardware: Pin<KBox<Hardware<'bound>>>,
+    dev: &'bound device::Device<Bound>,
+    receive_len: Atomic<u32>,
+    transmit_len: Atomic<u32>,
+    /// The card was kept from interrupting, until the poll is done.
+    masked: Atomic<bool>,
+    /// The card is still to send something, as the last poll has seen.
+    sending: Atomic<bool>,
+    /// The link has changed, and the stack does not know.
+    link_changed: Atomic<bool>,
+    _enabled: net::Enabled<'bound>,
+}
+
+/// What is polled.
+pub(crate) struct Poller<'up> {
+    reclaimer: Reclaimer<'up>,
+    receiver: Receiver<'up>,
+}
+
+impl<'bound> Adapter<'bound> {
+    /// Makes a network device's driver of a card that was reset.
+    pub(crate) fn new(
+        dev: &'bound device::Device<Bound>,
+        enabled: net::Enabled<'bound>,
+        hardware: Pin<KBox<Hardware<'bound>>>,
+        vectors: pci::IrqVectorRegistration<'bound>,
+    ) -> Self {
+        Self {
+            vectors,
+            hardware,
+            dev,
+            receive_len: Atomic::new(256),
+            transmit_len: Atomic::new(256),
+            masked: Atomic::new(true),
+            sending: Atomic::new(false),
+            link_changed: Atomic::new(false),
+            _enabled: enabled,
+        }
+    }
+
+    /// Tells the stack of the link.
+    fn tell_link(&self, dev: &Device) {
+        let link = self.hardware.link();
+        if link.is_some() == dev.has_carrier() {
+            return;
+        }
+        match &link {
+            Some(link) => dev_info!(
+                self.dev,
+                "link up at {} Mb/s, {} duplex\n",
+                link.speed,
+                if link.full_duplex { "full" } else { "half" }
+            ),
+            None => dev_info!(self.dev, "link down\n"),
+        }
+        dev.set_carrier(link.is_some());
+    }
+}
+
+impl net::Driver for Adapter<'_> {
+    const NAME: &'static CStr = c"rfl_module";
+
+    type Transmitter<'up>
+        = Transmitter<'up>
+    where
+        Self: 'up;
+    type Poller<'up>
+        = Poller<'up>
+    where
+        Self: 'up;
+
+    fn interrupt_line(&self) -> Result<IrqRequest<'_>> {
+        Ok(self.vectors.index(0)?.into())
+    }
+
+    fn open<'up>(&'up self, dev: &Device) -> Result<(Transmitter<'up>, Poller<'up>)> {
+        let RingSizes { receive, transmit } = self.ring_sizes();
+        let size = BufferSize::for_frame(dev.mtu() + AROUND_PAYLOAD);
+        let (transmitter, reclaimer) = transmit::ring(&self.hardware, self.dev, transmit as usize)?;
+        let receiver = Receiver::new(&self.hardware, self.dev, dev, receive as usize, size)?;
+        let poller = Poller {
+            reclaimer,
+            receiver,
+        };
+        Ok((transmitter, poller))
+    }
+
+    fn start(&self, dev: &Device, transmitter: &mut Transmitter<'_>, poller: &mut Poller<'_>) {
+        self.hardware.reset();
+        self.hardware.set_address(&dev.address());
+        self.hardware.set_link_up();
+        self.hardware.set_interrupt_interval(INTERRUPT_INTERVAL);
+        self.set_features(dev.features());
+        transmitter.start();
+        poller.receiver.start();
+        self.masked.store(true, Relaxed);
+        self.sending.store(false, Relaxed);
+    }
+
+    fn halt(&self) {
+        self.hardware.halt();
+    }
+
+    /// Step 4: the interrupt.
+    fn interrupt(&self, napi: &Napi) -> IrqReturn {
+        let Some(causes) = self.hardware.causes() else {
+            return IrqReturn::None;
+        };
+        if causes.link_change() || causes.receive_sequence() {
+            self.link_changed.store(true, Relaxed);
+        }
+        napi.schedule(|| {
+            self.hardware.mask();
+            // After the card, so that `rearm` never takes it for unmasked when it is not.
+            self.masked.store(true, Release);
+        });
+        IrqReturn::Handled
+    }
+
+    fn transmit(
+        &self,
+        dev: &Device,
+        napi: &Napi,
+        transmitter: &mut Transmitter<'_>,
+        packet: SkBuff,
+        more: bool,
+    ) -> Sent {
+        transmitter.send(dev, napi, packet, more)
+    }
+
+    fn poll(&self, dev: &Device, poller: &mut Poller<'_>, poll: &Poll<'_>) -> u32 {
+        if self.link_changed.xchg(false, Full) {
+            self.tell_link(dev);
+        }
+        let sending = poller.reclaimer.reclaim(dev, poll);
+        self.sending.store(sending, Relaxed);
+        poller.receiver.receive(dev, poll)
+    }
+
+    fn rearm(&self) {
+        let sending = self.sending.load(Relaxed);
+        if self.masked.xchg(false, Full) || sending {
+            // Mostly the poll that follows each sending finds it done, and no interrupt is needed.
+            let sent = if sending {
+                ICR::TRANSMIT_WRITTEN_MASK
+            } else {
+                0
+            };
+            self.hardware.unmask(CAUSES | sent);
+        }
+    }
+
+    fn transmit_timed_out(&self, _dev: &Device) {
+        dev_err!(
+            self.dev,
+            "nothing was sent for too long; the card is reset\n"
+        );
+    }
+
+    fn set_filter(&self, filter: Filter<'_>) {
+        self.hardware.set_filter(filter);
+    }
+
+    fn set_address(&self, address: &MacAddress) {
+        self.hardware.set_address(address);
+    }
+
+    fn set_features(&self, features: Features) {
+        self.hardware
+            .set_receive_checksum(features.has(Features::RECEIVE_CHECKSUM));
+    }
+
+    fn errors(&self) -> Errors {
+        self.hardware.errors()
+    }
+
+    fn link(&self) -> Option<Link> {
+        self.hardware.link()
+    }
+
+    fn ring_sizes(&self) -> RingSizes {
+        RingSizes {
+            receive: self.receive_len.load(Relaxed),
+            transmit: self.transmit_len.load(Relaxed),
+        }
+    }
+
+    fn largest_rings(&self) -> RingSizes {
+        RingSizes {
+            receive: MOST,
+            transmit: MOST,
+        }
+    }
+
+    fn set_ring_sizes(&self, sizes: RingSizes) {
+        let round = |len: u32| len.clamp(FEWEST, MOST).next_power_of_two();
+        self.receive_len.store(round(sizes.receive), Relaxed);
+        self.transmit_len.store(round(sizes.transmit), Relaxed);
+    }
+}

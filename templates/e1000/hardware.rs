@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the card does on a register's word: reset, addresses and filters, link, interrupts.
+
+use crate::{
+    net::{
+        Errors,
+        Filter,
+        Link,
+        MacAddress, //
+    },
+    registers::*, //
+};
+use kernel::{
+    io::{
+        poll::read_poll_timeout,
+        register::Array,
+        Io, //
+    },
+    new_spinlock,
+    pci,
+    prelude::*,
+    sync::SpinLock,
+    time::{
+        delay::{
+            fsleep,
+            udelay, //
+        },
+        Delta, //
+    }, //
+};
+
+/// What a register of a card reads as that is not there any more.
+const GONE: u32 = !0;
+
+/// How many words of the EEPROM its checksum covers, itself included (SDM 5.6.35).
+const EEPROM_WORDS: u8 = 0x40;
+
+/// What these words add up to.
+const EEPROM_SUM: u16 = 0xbaba;
+
+/// The models, as far as they differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Model {
+    /// 82544: its EEPROM is read bit by bit.
+    I82544,
+    /// 82540 and 82545.
+    I8254x,
+}
+
+/// The card's registers.
+#[pin_data]
+pub(crate) struct Hardware<'bound> {
+    bar: pci::Bar<'bound, BAR_SIZE>,
+    model: Model,
+    /// What the card's counters, which lose what is read, have counted so far.
+    #[pin]
+    errors: SpinLock<Errors>,
+}
+
+impl<'bound> Hardware<'bound> {
+    /// Takes the card as it is.
+    pub(crate) fn new(
+        bar: pci::Bar<'bound, BAR_SIZE>,
+        model: Model,
+    ) -> impl PinInit<Self> + 'bound {
+        pin_init!(Self {
+            bar,
+            model,
+            errors <- new_spinlock!(Errors::default()),
+        })
+    }
+
+    /// Whether the card answers.
+    pub(crate) fn is_present(&self) -> bool {
+        u32::from(self.bar.read(STATUS)) != GONE
+    }
+
+    /// Puts the card into the state that it has after power-on (SDM 14.2). May sleep.
+    pub(crate) fn reset(&self) {
+        self.halt();
+        self.bar.write_reg(self.bar.read(CTRL).with_reset(true));
+        // The card needs 1 us before it may be touched, and then reads its EEPROM.
+        fsleep(Delta::from_millis(5));
+        self.mask();
+        // To clear what was pending.
+        let _ = self.bar.read(ICR);
+    }
+
+    /// Stops receiving, sending and interrupting. May sleep.
+    pub(crate) fn halt(&self) {
+        self.mask();
+        self.bar.write_reg(RCTL::zeroed());
+        self.bar.write_reg(TCTL::zeroed().with_pad_short(true));
+        // A read makes the writes arrive; then what is being transferred has to end.
+        let _ = self.bar.read(STATUS);
+        fsleep(Delta::from_millis(10));
+    }
+
+    /// Brings up the link, by what the PHY agrees on with the other side (SDM 14.3).
+    ///
+    /// The card is not to answer flow control, which no ring of this driver's size needs.
+    pub(crate) fn set_link_up(&self) {
+        self.bar.write_reg(
+            self.bar
+                .read(CTRL)
+                .with_set_link_up(true)
+                .with_auto_speed_detection(true)
+                .with_force_speed(false)
+                .with_force_duplex(false)
+                .with_invert_loss_of_signal(false)
+                .with_link_reset(false),
+        );
+        self.bar.write_reg(FCAL::zeroed());
+        self.bar.write_reg(FCAH::zeroed());
+        self.bar.write_reg(FCT::zeroed());
+        self.bar.write_reg(FCTTV::zeroed());
+    }
+
+    /// The link, if there is one.
+    pub(crate) fn link(&self) -> Option<Link> {
+        let status = self.bar.read(STATUS);
+        if u32::from(status) == GONE || !status.link_up() {
+            return None;
+        }
+        Some(Link {
+            speed: match status.speed().get() {
+                0 => 10,
+                1 => 100,
+                _ => 1000,
+            },
+            full_duplex: status.full_duplex(),
+        })
+    }
+
+    /// Keeps the card from interrupting.
+    pub(crate) fn mask(&self) {
+        self.bar.write_reg(IMC::from(!0));
+    }
+
+    /// Lets these causes interrupt, beside those that may already.
+    pub(crate) fn unmask(&self, causes: u32) {
+        self.bar.write_reg(IMS::from(causes));
+    }
+
+    /// Why the card interrupts, and no more from now on; [`None`] if it does not.
+    pub(crate) fn causes(&self) -> Option<ICR> {
+        let causes = self.bar.read(ICR);
+        (u32::from(causes) != 0 && u32::from(causes) != GONE).then_some(causes)
+    }
+
+    /// The least time between two interrupts, in units of 256 ns.
+    pub(crate) fn set_interrupt_interval(&self, interval: u16) {
+        self.bar.write_reg(ITR::zeroed().with_interval(interval));
+    }
+
+    /// Step 3 for the transmit ring: where it lies, and that nothing is in it (SDM 14.5).
+    pub(crate) fn start_transmit(&self, address: u64, bytes: u32) {
+        self.bar.write_reg(TDBAL::from(address as u32));
+        self.bar.write_reg(TDBAH::from((address >> 32) as u32));
+        self.bar.write_reg(TDLEN::from(bytes));
+        self.bar.write_reg(TDH::zeroed());
+        self.bar.write_reg(TDT::zeroed());
+        self.bar.write_reg(TIDV::zeroed());
+        // Each descriptor is written back when it is sent.
+        self.bar.write_reg(
+            TXDCTL::zeroed()
+                .with_in_descriptors(true)
+                .with_const_write_back::<1>(),
+        );
+        // The gaps for copper, and the collisions of half duplex (SDM 13.4.33 and 13.4.34).
+        self.bar.write_reg(
+            TIPG::zeroed()
+                .with_const_transmit::<8>()
+                .with_const_receive_1::<8>()
+                .with_const_receive_2::<6>(),
+        );
+        self.bar.write_reg(
+            TCTL::zeroed()
+                .with_enable(true)
+                .with_pad_short(true)
+                .with_const_collision_threshold::<0x0f>()
+                .with_const_collision_distance::<0x40>(),
+        );
+    }
+
+    /// Step 3 for the receive ring, whose buffers have `buffer` bytes (SDM 14.4).
+    pub(crate) fn start_receive(&self, address: u64, bytes: u32, last: u16, buffer: BufferSize) {
+        // Half of the packet memory would be too little for the longest frames.
+        self.bar.write_reg(PBA::zeroed().with_const_receive::<40>());
+        self.bar.write_reg(RDTR::zeroed());
+        self.bar.write_reg(RDBAL::from(address as u32));
+        self.bar.write_reg(RDBAH::from((address >> 32) as u32));
+        self.bar.write_reg(RDLEN::from(bytes));
+        self.bar.write_reg(RDH::zeroed());
+        self.bar.write_reg(RDT::zeroed());
+        self.bar.write_reg(
+            buffer.apply(
+                RCTL::zeroed()
+                    .with_enable(true)
+                    .with_broadcast(true)
+                    .with_strip_crc(true),
+            ),
+        );
+        self.give_receive(last);
+    }
+
+    /// Lets the card read up to the descriptor before this one.
+    pub(crate) fn give_transmit(&self, tail: u16) {
+        self.bar.write_reg(TDT::zeroed().with_index(tail));
+    }
+
+    /// Lets the card write up to the descriptor before this one.
+    pub(crate) fn give_receive(&self, tail: u16) {
+        self.bar.write_reg(RDT::zeroed().with_index(tail));
+    }
+
+    /// Whether the card looks at the checksums of what it receives.
+    pub(crate) fn set_receive_checksum(&self, on: bool) {
+        self.bar
+            .write_reg(RXCSUM::zeroed().with_network(on).with_transport(on));
+    }
+
+    /// Changes the card's own address, the first of sixteen that it compares with.
+    pub(crate) fn set_address(&self, address: &MacAddress) {
+        let [a, b, c, d, e, f] = *address;
+        let high = u16::from_le_bytes([e, f]);
+        self.bar
+            .write(RAL::at(0), RAL::from(u32::from_le_bytes([a, b, c, d])));
+        self.bar.write(
+            RAH::at(0),
+            RAH::zeroed().with_valid(true).with_address(high),
+        );
+    }
+
+    /// Changes which packets the card receives beside those for its own address and for all.
+    ///
+    /// Groups are found by a hash, so that a few more may come; the stack sorts those out.
+    pub(crate) fn set_filter(&self, filter: Filter<'_>) {
+        let mut table = [0_u32; 128];
+        if let Filter::Groups(groups) = &filter {
+            groups.for_each(|address| {
+                // The hash is bits 47 to 36 of the address (SDM 13.5.1).
+                let hash = usize::from(u16::from_le_bytes([address[4], address[5]]) >> 4);
+                table[hash / 32 % table.len()] |= 1 << (hash % 32);
+            });
+        }
+        for (index, groups) in table.into_iter().enumerate() {
+            if let Some(place) = MTA::try_at(index) {
+                self.bar.write(place, MTA::from(groups));
+            }
+        }
+        let all = matches!(filter, Filter::All);
+        let old = self.bar.read(RCTL);
+        let new = old
+            .with_all_unicast(all)
+            .with_all_multicast(all || matches!(filter, Filter::AllGroups));
+        // QEMU receives nothing for a second after each writing.
+        if u32::from(new) != u32::from(old) {
+            self.bar.write_reg(new);
+        }
+    }
+
+    /// What the card has counted.
+    pub(crate) fn errors(&self) -> Errors {
+        let mut errors = self.errors.lock();
+        if self.is_present() {
+            let bar = &self.bar;
+            errors.crc += u64::from(u32::from(bar.read(CRCERRS)));
+            errors.length += u64::from(u32::from(bar.read(RLEC)))
+                + u64::from(u32::from(bar.read(RUC)))
+                + u64::from(u32::from(bar.read(ROC)));
+            errors.missed += u64::from(u32::from(bar.read(MPC)));
+            errors.receive += u64::from(u32::from(bar.read(RXERRC)));
+            errors.transmit +=
+                u64::from(u32::from(bar.read(ECOL))) + u64::from(u32::from(bar.read(LATECOL)));
+            errors.collisions += u64::from(u32::from(bar.read(COLC)));
+        }
+        *errors
+    }
+
+    /// The address in the EEPROM, if its checksum is right. May sleep.
+    ///
+    /// Fails with `EIO` if it is not, and with `ETIMEDOUT` if the EEPROM does not answer.
+    pub(crate) fn read_address(&self) -> Result<MacAddress> {
+        let mut address = MacAddress::default();
+        let mut sum = 0_u16;
+        for index in 0..EEPROM_WORDS {
+            let word = match self.model {
+                Model::I82544 => self.read_eeprom_by_bits(index),
+                Model::I8254x => self.read_eeprom(index)?,
+            };
+            sum = sum.wrapping_add(word);
+            // The first three words are the address (SDM 5.6.1).
+            if let Some(bytes) = address.chunks_exact_mut(2).nth(usize::from(index)) {
+                bytes.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        if sum == EEPROM_SUM {
+            Ok(address)
+        } else {
+            Err(EIO)
+        }
+    }
+
+    fn read_eeprom(&self, word: u8) -> Result<u16> {
+        self.bar
+            .write_reg(EERD::zeroed().with_start(true).with_address(word));
+        let read = read_poll_timeout(
+            || Ok(self.bar.read(EERD)),
+            |read| read.done(),
+            Delta::from_micros(5),
+            Delta::from_millis(10),
+        )?;
+        Ok(read.data().cast::<u16>().get())
+    }
+
+    /// Reads a word by Microwire: a start bit, the opcode 10, six bits of address, and then
+    /// sixteen bits of data come back, all with the highest bit first (SDM 5.3).
+    fn read_eeprom_by_bits(&self, word: u8) -> u16 {
+        const READ: u16 = 0b110;
+
+        let idle = self
+            .bar
+            .read(EECD)
+            .with_select(false)
+            .with_clock(false)
+            .with_data_in(false);
+        let selected = idle.with_select(true);
+        self.bar.write_reg(selected);
+        udelay(Delta::from_micros(1));
+
+        let command = READ << 6 | u16::from(word & 0x3f);
+        for bit in (0..9).rev() {
+            self.clock_eeprom(selected.with_data_in(command >> bit & 1 != 0));
+        }
+        let mut value = 0;
+        for _ in 0..16 {
+            value = value << 1 | u16::from(self.clock_eeprom(selected));
+        }
+        self.bar.write_reg(idle);
+        udelay(Delta::from_micros(1));
+        value
+    }
+
+    /// Gives the EEPROM one clock, of at most 1 MHz, and returns what it says then.
+    fn clock_eeprom(&self, lines: EECD) -> bool {
+        for clock in [false, true, false] {
+            self.bar.write_reg(lines.with_clock(clock));
+            udelay(Delta::from_micros(1));
+        }
+        self.bar.read(EECD).data_out()
+    }
+}
+
+/// How large the buffers for receiving are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BufferSize {
+    /// For the standard MTU. The card thinks of 2048 bytes, and never writes more than a frame of
+    /// 1522, as long as it takes no longer ones.
+    Standard,
+    /// 4096 bytes.
+    Large,
+    /// 8192 bytes.
+    Larger,
+    /// 16384 bytes.
+    Largest,
+}
+
+impl BufferSize {
+    /// The longest frame of Ethernet, with a VLAN tag and its checksum.
+    const FRAME: u32 = 1522;
+
+    /// The smallest that is large enough for frames of so many bytes, their checksum included.
+    pub(crate) fn for_frame(bytes: u32) -> Self {
+        match bytes {
+            0..=Self::FRAME => Self::Standard,
+            0..=4096 => Self::Large,
+            0..=8192 => Self::Larger,
+            _ => Self::Largest,
+        }
+    }
+
+    /// In bytes.
+    pub(crate) fn bytes(self) -> u32 {
+        match self {
+            Self::Standard => Self::FRAME.next_multiple_of(64),
+            Self::Large => 4096,
+            Self::Larger => 8192,
+            Self::Largest => 16384,
+        }
+    }
+
+    fn apply(self, control: RCTL) -> RCTL {
+        let long = control.with_long_packets(true).with_large_buffers(true);
+        match self {
+            Self::Standard => control,
+            Self::Large => long.with_const_buffer_size::<3>(),
+            Self::Larger => long.with_const_buffer_size::<2>(),
+            Self::Largest => long.with_const_buffer_size::<1>(),
+        }
+    }
+}

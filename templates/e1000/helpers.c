@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * What Rust cannot call by itself: functions that C has inline only, and
+ * macros. Each does nothing but hand on its arguments.
+ */
+
+#include <linux/dma-mapping.h>
+#include <linux/etherdevice.h>
+#include <linux/ethtool.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <net/tcp.h>
+
+void *rust_helper_netdev_priv(const struct net_device *dev)
+{
+	return netdev_priv(dev);
+}
+
+void rust_helper_SET_NETDEV_DEV(struct net_device *dev, struct device *parent)
+{
+	SET_NETDEV_DEV(dev, parent);
+}
+
+/* These are bit fields: the kind of statistics, and flags of the device's. */
+void rust_helper_netdev_use_tstats(struct net_device *dev)
+{
+	dev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
+}
+
+void rust_helper_netdev_allow_live_address_change(struct net_device *dev)
+{
+	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
+}
+
+void rust_helper_eth_hw_addr_set(struct net_device *dev, const u8 *addr)
+{
+	eth_hw_addr_set(dev, addr);
+}
+
+void rust_helper_netif_napi_add(struct net_device *dev,
+				struct napi_struct *napi,
+				int (*poll)(struct napi_struct *, int))
+{
+	netif_napi_add(dev, napi, poll);
+}
+
+gro_result_t rust_helper_napi_gro_receive(struct napi_struct *napi,
+					  struct sk_buff *skb)
+{
+	return napi_gro_receive(napi, skb);
+}
+
+void rust_helper_netif_start_queue(struct net_device *dev)
+{
+	netif_start_queue(dev);
+}
+
+void rust_helper_netif_stop_queue(struct net_device *dev)
+{
+	netif_stop_queue(dev);
+}
+
+void rust_helper_netif_wake_queue(struct net_device *dev)
+{
+	netif_wake_queue(dev);
+}
+
+bool rust_helper_netif_queue_stopped(const struct net_device *dev)
+{
+	return netif_queue_stopped(dev);
+}
+
+void rust_helper_netif_tx_disable(struct net_device *dev)
+{
+	netif_tx_disable(dev);
+}
+
+void rust_helper_netif_trans_update(struct net_device *dev)
+{
+	netif_trans_update(dev);
+}
+
+bool rust_helper_netif_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
+
+bool rust_helper_netif_carrier_ok(const struct net_device *dev)
+{
+	return netif_carrier_ok(dev);
+}
+
+bool rust_helper_netdev_xmit_more(void)
+{
+	return netdev_xmit_more();
+}
+
+bool rust_helper___netdev_sent_queue(struct net_device *dev, unsigned int bytes,
+				     bool xmit_more)
+{
+	return __netdev_sent_queue(dev, bytes, xmit_more);
+}
+
+void rust_helper_netdev_completed_queue(struct net_device *dev,
+					unsigned int packets,
+					unsigned int bytes)
+{
+	netdev_completed_queue(dev, packets, bytes);
+}
+
+void rust_helper_netdev_reset_queue(struct net_device *dev)
+{
+	netdev_reset_queue(dev);
+}
+
+void rust_helper_netif_addr_lock_bh(struct net_device *dev)
+{
+	netif_addr_lock_bh(dev);
+}
+
+void rust_helper_netif_addr_unlock_bh(struct net_device *dev)
+{
+	netif_addr_unlock_bh(dev);
+}
+
+void rust_helper_dev_sw_netstats_rx_add(struct net_device *dev,
+					unsigned int len)
+{
+	dev_sw_netstats_rx_add(dev, len);
+}
+
+void rust_helper_dev_sw_netstats_tx_add(struct net_device *dev,
+					unsigned int packets, unsigned int len)
+{
+	dev_sw_netstats_tx_add(dev, packets, len);
+}
+
+void rust_helper_dev_core_stats_rx_dropped_inc(struct net_device *dev)
+{
+	dev_core_stats_rx_dropped_inc(dev);
+}
+
+void rust_helper_dev_core_stats_tx_dropped_inc(struct net_device *dev)
+{
+	dev_core_stats_tx_dropped_inc(dev);
+}
+
+void rust_helper_INIT_WORK(struct work_struct *work, work_func_t function)
+{
+	INIT_WORK(work, function);
+}
+
+bool rust_helper_schedule_work(struct work_struct *work)
+{
+	return schedule_work(work);
+}
+
+int rust_helper_eth_skb_pad(struct sk_buff *skb)
+{
+	return eth_skb_pad(skb);
+}
+
+void rust_helper_dev_kfree_skb_any(struct sk_buff *skb)
+{
+	dev_kfree_skb_any(skb);
+}
+
+struct sk_buff *rust_helper___netdev_alloc_skb_ip_align(struct net_device *dev,
+							unsigned int length,
+							gfp_t gfp)
+{
+	return __netdev_alloc_skb_ip_align(dev, length, gfp);
+}
+
+unsigned int rust_helper_skb_headlen(const struct sk_buff *skb)
+{
+	return skb_headlen(skb);
+}
+
+struct skb_shared_info *rust_helper_skb_shinfo(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb);
+}
+
+unsigned int rust_helper_skb_frag_size(const skb_frag_t *frag)
+{
+	return skb_frag_size(frag);
+}
+
+dma_addr_t rust_helper_skb_frag_dma_map(struct device *dev,
+					const skb_frag_t *frag)
+{
+	return skb_frag_dma_map(dev, frag);
+}
+
+dma_addr_t rust_helper_dma_map_single(struct device *dev, void *buffer,
+				      size_t size,
+				      enum dma_data_direction direction)
+{
+	return dma_map_single(dev, buffer, size, direction);
+}
+
+int rust_helper_dma_mapping_error(struct device *dev, dma_addr_t address)
+{
+	return dma_mapping_error(dev, address);
+}
+
+void rust_helper_dma_sync_single_for_cpu(struct device *dev, dma_addr_t address,
+					 size_t size,
+					 enum dma_data_direction direction)
+{
+	dma_sync_single_for_cpu(dev, address, size, direction);
+}
+
+void rust_helper_dma_sync_single_for_device(struct device *dev,
+					    dma_addr_t address, size_t size,
+					    enum dma_data_direction direction)
+{
+	dma_sync_single_for_device(dev, address, size, direction);
+}
+
+void rust_helper_skb_tx_timestamp(struct sk_buff *skb)
+{
+	skb_tx_timestamp(skb);
+}
+
+/* bindgen names these members' unions by numbers. */
+void rust_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+{
+	skb->protocol = protocol;
+}
+
+/* The checksum's state lies in bit fields. */
+bool rust_helper_skb_checksum_partial(const struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL;
+}
+
+void rust_helper_skb_checksum_unnecessary(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+u16 rust_helper_skb_csum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+int rust_helper_skb_checksum_start_offset(const struct sk_buff *skb)
+{
+	return skb_checksum_start_offset(skb);
+}
+
+bool rust_helper_skb_is_gso(const struct sk_buff *skb)
+{
+	return skb_is_gso(skb);
+}
+
+int rust_helper_skb_cow_head(struct sk_buff *skb, unsigned int headroom)
+{
+	return skb_cow_head(skb, headroom);
+}
+
+int rust_helper_skb_network_offset(const struct sk_buff *skb)
+{
+	return skb_network_offset(skb);
+}
+
+int rust_helper_skb_transport_offset(const struct sk_buff *skb)
+{
+	return skb_transport_offset(skb);
+}
+
+unsigned int rust_helper_skb_tcp_all_headers(const struct sk_buff *skb)
+{
+	return skb_tcp_all_headers(skb);
+}
+
+struct iphdr *rust_helper_ip_hdr(const struct sk_buff *skb)
+{
+	return ip_hdr(skb);
+}
+
+struct tcphdr *rust_helper_tcp_hdr(const struct sk_buff *skb)
+{
+	return tcp_hdr(skb);
+}
+
+__sum16 rust_helper_tcp_v4_check(int len, __be32 saddr, __be32 daddr,
+				 __wsum base)
+{
+	return tcp_v4_check(len, saddr, daddr, base);
+}

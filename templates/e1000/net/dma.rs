@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel's own [`dma`](kernel::dma) lacks: streaming mappings.
+//!
+//! C header: [`include/linux/dma-mapping.h`](srctree/include/linux/dma-mapping.h)
+
+use super::bindings;
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    dma::{
+        DataDirection,
+        DmaAddress, //
+    },
+    prelude::*, //
+};
+
+/// Memory that is mapped for one transfer, and unmapped when the value is dropped.
+///
+/// # Invariants
+///
+/// `address` is the start of a live mapping of `len` bytes for `dev`, in `direction`.
+pub(crate) struct Mapping<'a> {
+    dev: &'a Device<Bound>,
+    address: DmaAddress,
+    len: u32,
+    direction: DataDirection,
+}
+
+impl<'a> Mapping<'a> {
+    /// Takes over a mapping that was just made.
+    ///
+    /// # Safety
+    ///
+    /// `address` is what mapping `len` bytes for `dev` in `direction` has returned, and nobody
+    /// else unmaps it.
+    unsafe fn from_raw(
+        dev: &'a Device<Bound>,
+        address: DmaAddress,
+        len: u32,
+        direction: DataDirection,
+    ) -> Result<Self> {
+        // SAFETY: `dev` is valid, and `address` came from mapping for it.
+        if unsafe { bindings::dma_mapping_error(as_raw(dev), address) } != 0 {
+            return Err(ENOMEM);
+        }
+        // INVARIANT: As the caller promises, and mapping has not failed.
+        Ok(Self {
+            dev,
+            address,
+            len,
+            direction,
+        })
+    }
+
+    /// Maps memory that is contiguous in the kernel's address space.
+    ///
+    /// # Safety
+    ///
+    /// `buffer` points to `len` bytes of the linear mapping, which are neither freed nor, if the
+    /// device may write to them, accessed while the mapping exists.
+    pub(super) unsafe fn single(
+        dev: &'a Device<Bound>,
+        buffer: *mut c_void,
+        len: u32,
+        direction: DataDirection,
+    ) -> Result<Self> {
+        // SAFETY: `dev` is valid, and `buffer` by this function's own requirements.
+        let address = unsafe {
+            bindings::dma_map_single(as_raw(dev), buffer, len as usize, direction.into())
+        };
+        // SAFETY: It was just mapped so.
+        unsafe { Self::from_raw(dev, address, len, direction) }
+    }
+
+    /// Maps a fragment of a packet, for the device to read.
+    ///
+    /// # Safety
+    ///
+    /// `fragment` is valid, and the packet is not freed while the mapping exists.
+    pub(super) unsafe fn fragment(
+        dev: &'a Device<Bound>,
+        fragment: *const bindings::skb_frag_t,
+    ) -> Result<Self> {
+        // SAFETY: `dev` is valid, and `fragment` by this function's own requirements.
+        let (address, len) = unsafe {
+            (
+                bindings::skb_frag_dma_map(as_raw(dev), fragment),
+                bindings::skb_frag_size(fragment),
+            )
+        };
+        // SAFETY: It was just mapped so; `skb_frag_dma_map` maps all of the fragment.
+        unsafe { Self::from_raw(dev, address, len, DataDirection::ToDevice) }
+    }
+
+    /// Where the device finds the memory.
+    pub(crate) fn address(&self) -> DmaAddress {
+        self.address
+    }
+
+    /// How many bytes are mapped.
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Lets the CPU see what the device has written to the first `len` bytes.
+    pub(super) fn sync_for_cpu(&self, len: u32) {
+        let len = self.len.min(len) as usize;
+        // SAFETY: By the type's invariants.
+        unsafe {
+            bindings::dma_sync_single_for_cpu(
+                as_raw(self.dev),
+                self.address,
+                len,
+                self.direction.into(),
+            )
+        };
+    }
+
+    /// Gives the first `len` bytes back to the device.
+    pub(super) fn sync_for_device(&self, len: u32) {
+        let len = self.len.min(len) as usize;
+        // SAFETY: By the type's invariants.
+        unsafe {
+            bindings::dma_sync_single_for_device(
+                as_raw(self.dev),
+                self.address,
+                len,
+                self.direction.into(),
+            )
+        };
+    }
+}
+
+impl Drop for Mapping<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariants; nobody else unmaps it.
+        unsafe {
+            bindings::dma_unmap_page_attrs(
+                as_raw(self.dev),
+                self.address,
+                self.len as usize,
+                self.direction.into(),
+                0,
+            )
+        };
+    }
+}
+
+/// The C side's pointer to a device.
+pub(super) fn as_raw(dev: &Device<Bound>) -> *mut bindings::device {
+    // CAST: `Device` is a transparent wrapper of `struct device`.
+    core::ptr::from_ref(dev).cast_mut().cast()
+}
+
+/// Lets a type lie in memory that a device and the CPU share: any bytes the device writes are a
+/// value of it, and it has no bytes that are not initialised.
+macro_rules! shared_with_device {
+    ($type:ty) => {
+        const _: () = {
+            const fn is_plain<T: FromBytes + IntoBytes>() {}
+            is_plain::<$type>();
+        };
+
+        // SAFETY: Any bytes are a value, as `zerocopy::FromBytes` says, which was asked for above.
+        unsafe impl kernel::transmute::FromBytes for $type {}
+
+        // SAFETY: No byte is uninitialised, as `zerocopy::IntoBytes` says, asked for above.
+        unsafe impl kernel::transmute::AsBytes for $type {}
+    };
+}
+pub(crate) use shared_with_device;

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket buffers: packets, and the memory that a device reads them from or writes them to.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use super::{
+    bindings,
+    device::{
+        Device,
+        Poll, //
+    },
+    dma::Mapping, //
+};
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    dma::{
+        DataDirection,
+        DmaAddress, //
+    },
+    error::to_result,
+    prelude::*, //
+};
+
+/// A packet that we own; dropping it frees it.
+///
+/// # Invariants
+///
+/// The pointer is to a valid `struct sk_buff` that nobody else uses.
+pub(crate) struct SkBuff(NonNull<bindings::sk_buff>);
+
+// SAFETY: A packet belongs to no thread, and we own it.
+unsafe impl Send for SkBuff {}
+
+/// What the hardware is to compute for a packet. Offsets are in bytes from the packet's start.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offload {
+    /// The ones' complement sum of everything from `start` on belongs at `place`.
+    Checksum {
+        /// Where to begin.
+        start: u8,
+        /// Where the checksum lies.
+        place: u8,
+    },
+    /// The packet is to be cut into segments of TCP over IPv4, each with headers of its own.
+    Segment {
+        /// Where the IPv4 header lies.
+        network: u8,
+        /// Where the TCP header lies.
+        transport: u8,
+        /// The length of all the headers.
+        headers: u8,
+        /// The most bytes of payload in a segment.
+        mss: u16,
+        /// How many segments there will be.
+        segments: u16,
+    },
+}
+
+/// What becomes of a packet on the wire, for the statistics.
+#[derive(Clone, Copy)]
+pub(crate) struct OnWire {
+    /// How many packets.
+    pub(super) packets: u32,
+    /// Their length in bytes, with all their headers.
+    pub(super) bytes: u32,
+    /// The length in bytes of the one packet in the ring.
+    pub(super) in_ring: u32,
+}
+
+impl OnWire {
+    /// For a packet with its offload.
+    pub(crate) fn new(packet: &SkBuff, offload: Option<Offload>) -> Self {
+        let in_ring = packet.len();
+        let (packets, headers) = match offload {
+            Some(Offload::Segment {
+                headers, segments, ..
+            }) => (u32::from(segments.max(1)), u32::from(headers)),
+            _ => (1, 0),
+        };
+        Self {
+            packets,
+            bytes: in_ring + (packets - 1) * headers,
+            in_ring,
+        }
+    }
+}
+
+impl SkBuff {
+    /// Takes ownership of a packet.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid, and nobody else uses it from now on.
+    pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: As the caller promises.
+        Self(skb)
+    }
+
+    /// Gives ownership away.
+    pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
+        ManuallyDrop::new(self).as_ptr()
+    }
+
+    fn as_ptr(&self) -> *mut bindings::sk_buff {
+        self.0.as_ptr()
+    }
+
+    /// The packet's length in bytes.
+    pub(crate) fn len(&self) -> u32 {
+        // SAFETY: By the type's invariants.
+        unsafe { (*self.as_ptr()).len }
+    }
+
+    /// The length in bytes of the linear part, at the packet's start.
+    fn head_len(&self) -> u32 {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::skb_headlen(self.as_ptr()) }
+    }
+
+    /// The fragments that follow the linear part.
+    fn fragments(&self) -> &[bindings::skb_frag_t] {
+        // SAFETY: By the type's invariants; every packet has a shared info, which says how many of
+        // its fragments are in use.
+        unsafe {
+            let info = bindings::skb_shinfo(self.as_ptr());
+            core::slice::from_raw_parts((*info).frags.as_ptr(), usize::from((*info).nr_frags))
+        }
+    }
+
+    /// The lengths in bytes of the packet's pieces, as [`Self::map`] maps them.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> + '_ {
+        let fragments = self.fragments().iter().map(|fragment| {
+            // SAFETY: The reference makes it valid.
+            unsafe { bindings::skb_frag_size(fragment) }
+        });
+        Iterator::chain(core::iter::once(self.head_len()), fragments)
+    }
+
+    /// Maps the packet's pieces, each of which is contiguous, for the device to read, and hands
+    /// them to `each` in their order.
+    ///
+    /// The packet should live longer than the mappings. If it does not, the device sends what
+    /// happens to lie there instead, which is wrong but unsafe to nobody.
+    pub(crate) fn map<'a>(
+        &self,
+        dev: &'a device::Device<Bound>,
+        mut each: impl FnMut(Mapping<'a>) -> Result,
+    ) -> Result {
+        // SAFETY: By the type's invariants; the linear part has `head_len` bytes, and the device
+        // only reads.
+        let head = unsafe {
+            Mapping::single(
+                dev,
+                (*self.as_ptr()).data.cast(),
+                self.head_len(),
+                DataDirection::ToDevice,
+            )
+        };
+        each(head?)?;
+        for fragment in self.fragments() {
+            // SAFETY: The reference makes it valid, and the device only reads.
+            each(unsafe { Mapping::fragment(dev, fragment) }?)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the packet as long as Ethernet demands; [`None`] if there is no memory for it.
+    pub(crate) fn pad(self) -> Option<Self> {
+        // SAFETY: By the type's invariants. If it fails, C has freed the packet.
+        let failed = unsafe { bindings::eth_skb_pad(self.as_ptr()) } != 0;
+        if failed {
+            self.into_raw();
+            return None;
+        }
+        Some(self)
+    }
+
+    /// What the hardware is to compute, if anything.
+    ///
+    /// A segmentation needs headers that hold nothing of the whole packet's length: they are
+    /// changed to be so. A checksum that the hardware cannot reach is computed at once.
+    pub(crate) fn offload(&mut self) -> Result<Option<Offload>> {
+        // SAFETY: By the type's invariants, here and below.
+        if unsafe { bindings::skb_is_gso(self.as_ptr()) } {
+            return self.segmentation().map(Some);
+        }
+        // SAFETY: As above.
+        if !unsafe { bindings::skb_checksum_partial(self.as_ptr()) } {
+            return Ok(None);
+        }
+        // SAFETY: As above; a partial checksum has a start and an offset.
+        let (start, offset) = unsafe {
+            (
+                bindings::skb_checksum_start_offset(self.as_ptr()),
+                i32::from(bindings::skb_csum_offset(self.as_ptr())),
+            )
+        };
+        if let (Ok(start), Ok(place)) = (u8::try_from(start), u8::try_from(start + offset)) {
+            return Ok(Some(Offload::Checksum { start, place }));
+        }
+        // SAFETY: As above.
+        to_result(unsafe { bindings::skb_checksum_help(self.as_ptr()) })?;
+        Ok(None)
+    }
+
+    fn segmentation(&mut self) -> Result<Offload> {
+        let skb = self.as_ptr();
+
+        // SAFETY: By the type's invariants. `skb_cow_head` makes the headers ours to change, and
+        // the stack puts TCP over IPv4 into the linear part of a packet to be segmented; no other
+        // kind of segmentation is offered to it.
+        unsafe {
+            to_result(bindings::skb_cow_head(skb, 0))?;
+            let (ip, tcp) = (bindings::ip_hdr(skb), bindings::tcp_hdr(skb));
+            let addresses = (*ip).__bindgen_anon_1.__bindgen_anon_1;
+            (*ip).tot_len = 0;
+            (*ip).check = 0;
+            (*tcp).check = !bindings::tcp_v4_check(0, addresses.saddr, addresses.daddr, 0);
+
+            let info = bindings::skb_shinfo(skb);
+            Ok(Offload::Segment {
+                network: u8::try_from(bindings::skb_network_offset(skb))?,
+                transport: u8::try_from(bindings::skb_transport_offset(skb))?,
+                headers: u8::try_from(bindings::skb_tcp_all_headers(skb))?,
+                mss: (*info).gso_size,
+                segments: (*info).gso_segs,
+            })
+        }
+    }
+
+    /// Says that the packet is about to be on the wire.
+    pub(crate) fn timestamp(&self) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::skb_tx_timestamp(self.as_ptr()) };
+    }
+
+    /// Frees a packet that was sent.
+    pub(crate) fn consume(self, poll: &Poll<'_>) {
+        // SAFETY: By the type's invariants; we own the packet, and are in that poll.
+        unsafe { bindings::napi_consume_skb(self.into_raw(), poll.budget() as c_int) };
+    }
+
+    /// Says that the hardware has found the packet's checksums to be right.
+    pub(crate) fn set_checksum_unnecessary(&mut self) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::skb_checksum_unnecessary(self.as_ptr()) };
+    }
+
+    /// Lengthens the packet by `len` bytes that were written behind its end.
+    ///
+    /// # Safety
+    ///
+    /// There is so much room, and it is initialised.
+    unsafe fn put(&mut self, len: u32) {
+        // SAFETY: By the type's invariants, and as the caller promises.
+        unsafe { bindings::skb_put(self.as_ptr(), len) };
+    }
+}
+
+impl Drop for SkBuff {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariants, the packet is ours.
+        unsafe { bindings::dev_kfree_skb_any(self.as_ptr()) };
+    }
+}
+
+/// Memory that a device may write one packet to.
+///
+/// # Invariants
+///
+/// `mapping` is of room behind the end of `packet`, which has no content yet.
+pub(crate) struct ReceiveBuffer<'a> {
+    // The first to be dropped.
+    mapping: Mapping<'a>,
+    packet: SkBuff,
+}
+
+impl<'a> ReceiveBuffer<'a> {
+    /// Allocates and maps `len` bytes; may sleep.
+    pub(crate) fn new(dev: &'a device::Device<Bound>, netdev: &Device, len: u32) -> Result<Self> {
+        // SAFETY: `netdev` is valid.
+        let skb = unsafe {
+            bindings::__netdev_alloc_skb_ip_align(netdev.as_raw(), len, bindings::GFP_KERNEL)
+        };
+        // SAFETY: If there is a packet, it is ours.
+        unsafe { Self::map(dev, skb, len) }
+    }
+
+    /// Allocates and maps `len` bytes in the middle of a poll.
+    pub(crate) fn in_poll(
+        dev: &'a device::Device<Bound>,
+        poll: &Poll<'_>,
+        len: u32,
+    ) -> Result<Self> {
+        // SAFETY: If there is a packet, it is ours.
+        unsafe { Self::map(dev, poll.alloc(len), len) }
+    }
+
+    /// # Safety
+    ///
+    /// `skb` is null, or a new packet with `len` bytes of room, which nobody else uses.
+    unsafe fn map(
+        dev: &'a device::Device<Bound>,
+        skb: *mut bindings::sk_buff,
+        len: u32,
+    ) -> Result<Self> {
+        // SAFETY: As the caller promises.
+        let packet = unsafe { SkBuff::from_raw(NonNull::new(skb).ok_or(ENOMEM)?) };
+        // SAFETY: The room is there as the caller promises, and lives as long as the packet, which
+        // is dropped after the mapping.
+        let mapping =
+            unsafe { Mapping::single(dev, (*skb).data.cast(), len, DataDirection::FromDevice) }?;
+        // INVARIANT: A new packet has no content, so that its data is its end.
+        Ok(Self { mapping, packet })
+    }
+
+    /// Where the device finds the memory.
+    pub(crate) fn address(&self) -> DmaAddress {
+        self.mapping.address()
+    }
+
+    /// The packet that the device has written: the first `len` bytes.
+    pub(crate) fn into_packet(self, len: u32) -> Result<SkBuff> {
+        let Self {
+            mapping,
+            mut packet,
+        } = self;
+        if len > mapping.len() {
+            return Err(EINVAL);
+        }
+        drop(mapping);
+
+        // SAFETY: There is so much room, by the type's invariants, and the device has written it:
+        // or else it holds what the allocator left there, which is as good.
+        unsafe { packet.put(len) };
+        Ok(packet)
+    }
+
+    /// A copy of the packet that the device has written; the memory can be given to it again.
+    pub(crate) fn copy_packet(&self, poll: &Poll<'_>, len: u32) -> Result<SkBuff> {
+        if len > self.mapping.len() {
+            return Err(EINVAL);
+        }
+        let skb = NonNull::new(poll.alloc(len)).ok_or(ENOMEM)?;
+        // SAFETY: It was just allocated for us.
+        let mut copy = unsafe { SkBuff::from_raw(skb) };
+
+        self.mapping.sync_for_cpu(len);
+        // SAFETY: Both have room for `len` bytes, and they do not overlap.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                (*self.packet.as_ptr()).data,
+                (*copy.as_ptr()).data,
+                len as usize,
+            );
+            copy.put(len);
+        }
+        self.mapping.sync_for_device(len);
+        Ok(copy)
+    }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Step 5: receive.
+//!
+//! Every descriptor of the ring always has a buffer. When the card has written a packet to it, the
+//! packet goes up, and a new buffer takes its place; if there is no memory for one, the packet is
+//! dropped and its buffer stays. So the card never runs out of buffers for good.
+
+use crate::{
+    descriptors::{
+        ReceiveDescriptor,
+        ReceiveStatus, //
+    },
+    hardware::{
+        BufferSize,
+        Hardware, //
+    },
+    net::{
+        Device,
+        Poll,
+        ReceiveBuffer,
+        SkBuff, //
+    },
+};
+use kernel::{
+    device::{
+        self,
+        Bound, //
+    },
+    dma::Coherent,
+    io::{
+        io_read,
+        io_write, //
+    },
+    prelude::*,
+    sync::barrier::{
+        dma_mb,
+        Read, //
+    }, //
+};
+
+/// Packets up to this length, in bytes, are copied, which costs less than a new buffer.
+const COPIED: u32 = 256;
+
+/// The ring for receiving.
+pub(crate) struct Receiver<'up> {
+    // The first to be dropped is the ring, which nothing of the card's is to point to by then.
+    ring: Coherent<[ReceiveDescriptor]>,
+    buffers: KVec<ReceiveBuffer<'up>>,
+    hardware: &'up Hardware<'up>,
+    dev: &'up device::Device<Bound>,
+    size: BufferSize,
+    /// The descriptor that the card writes next.
+    next: usize,
+    /// We are in the middle of a packet that does not fit a buffer, and is dropped.
+    skipping: bool,
+}
+
+impl<'up> Receiver<'up> {
+    /// Steps 1 and 2: allocates a ring of `len` descriptors, a power of two, and their buffers.
+    pub(crate) fn new(
+        hardware: &'up Hardware<'up>,
+        dev: &'up device::Device<Bound>,
+        netdev: &Device,
+        len: usize,
+        size: BufferSize,
+    ) -> Result<Self> {
+        let ring = Coherent::<ReceiveDescriptor>::zeroed_slice(dev, len, GFP_KERNEL)?;
+        let mut buffers = KVec::with_capacity(len, GFP_KERNEL)?;
+        for index in 0..len {
+            let buffer = ReceiveBuffer::new(dev, netdev, size.bytes())?;
+            io_write!(ring, [try: index].buffer, buffer.address());
+            buffers.push(buffer, GFP_KERNEL)?;
+        }
+        Ok(Self {
+            ring,
+            buffers,
+            hardware,
+            dev,
+            size,
+            next: 0,
+            skipping: false,
+        })
+    }
+
+    /// Step 3: tells the card of the ring, and of all its descriptors but one: if it had all, it
+    /// would take the ring to be empty.
+    pub(crate) fn start(&self) {
+        self.hardware.start_receive(
+            self.ring.dma_address(),
+            self.ring.size() as u32,
+            self.before(0),
+            self.size,
+        );
+    }
+
+    /// The index before another, in the ring.
+    fn before(&self, index: usize) -> u16 {
+        // CAST: The ring has at most `MOST` descriptors.
+        (index.wrapping_sub(1) & (self.ring.len() - 1)) as u16
+    }
+
+    /// Hands up to `budget` packets to the stack and returns their number.
+    pub(crate) fn receive(&mut self, dev: &Device, poll: &Poll<'_>) -> u32 {
+        let mut received = 0;
+        let mut seen = 0;
+        while received < poll.budget() {
+            let index = self.next;
+            let status = ReceiveStatus::from(io_read!(self.ring, [panic: index].status));
+            if !status.done() {
+                break;
+            }
+            // What the card wrote before this status is read after it.
+            dma_mb(Read);
+            match self.take(index, status, poll) {
+                Ok(Some(packet)) => poll.receive(packet),
+                Ok(None) => {}
+                Err(_) => dev.receive_dropped(),
+            }
+            received += 1;
+            seen += 1;
+            self.next = (index + 1) & (self.ring.len() - 1);
+        }
+        if seen > 0 {
+            self.hardware.give_receive(self.before(self.next));
+        }
+        received
+    }
+
+    /// The packet at a descriptor, if it is one, and the descriptor is the card's again.
+    fn take(
+        &mut self,
+        index: usize,
+        status: ReceiveStatus,
+        poll: &Poll<'_>,
+    ) -> Result<Option<SkBuff>> {
+        let packet = self.packet(index, status, poll);
+        let address = self.buffers.get(index).ok_or(EINVAL)?.address();
+        io_write!(self.ring, [try: index].buffer, address);
+        io_write!(self.ring, [try: index].status, 0);
+        packet
+    }
+
+    fn packet(
+        &mut self,
+        index: usize,
+        status: ReceiveStatus,
+        poll: &Poll<'_>,
+    ) -> Result<Option<SkBuff>> {
+        let whole = status.end_of_packet();
+        let skipped = core::mem::replace(&mut self.skipping, !whole);
+        if skipped {
+            return Ok(None);
+        }
+        if !whole || u64::from(status.frame_errors()) != 0 {
+            return Err(EIO);
+        }
+        let len = u32::from(status.length().cast::<u16>().get());
+        let buffer = self.buffers.get_mut(index).ok_or(EINVAL)?;
+        let mut packet = if len <= COPIED {
+            buffer.copy_packet(poll, len)?
+        } else {
+            let new = ReceiveBuffer::in_poll(self.dev, poll, self.size.bytes())?;
+            core::mem::replace(buffer, new).into_packet(len)?
+        };
+        if status.transport_checksum()
+            && !status.ignore_checksums()
+            && !status.transport_checksum_wrong()
+        {
+            packet.set_checksum_unnecessary();
+        }
+        Ok(Some(packet))
+    }
+}
