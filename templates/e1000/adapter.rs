@@ -70,7 +70,7 @@ const INTERRUPT_INTERVAL: u16 = 488;
 pub(crate) struct Adapter<'bound> {
     // These are dropped from the first to the last.
     vectors: pci::IrqVectorRegistration<'bound>,
-    hardware: Pin<KBox<Hardware<'bound>>>,
+    hardware: Hardware<'bound>,
     dev: &'bound device::Device<Bound>,
     receive_len: Atomic<u32>,
     transmit_len: Atomic<u32>,
@@ -94,7 +94,7 @@ impl<'bound> Adapter<'bound> {
     pub(crate) fn new(
         dev: &'bound device::Device<Bound>,
         enabled: net::Enabled<'bound>,
-        hardware: Pin<KBox<Hardware<'bound>>>,
+        hardware: Hardware<'bound>,
         vectors: pci::IrqVectorRegistration<'bound>,
     ) -> Self {
         Self {

@@ -17,9 +17,13 @@ use kernel::{
 bitfield! {
     /// What the card says of a packet that it has received (SDM 3.2.3).
     pub(crate) struct ReceiveStatus(u64) {
-        /// A TCP or UDP checksum is wrong.
+        /// The data is wrong.
+        47:47 data_error => bool;
+        /// The IPv4 checksum is wrong.
+        46:46 network_checksum_wrong => bool;
+        /// The TCP or UDP checksum is wrong.
         45:45 transport_checksum_wrong => bool;
-        /// Any error of the frame: checksum, symbol, sequence, carrier, data.
+        /// The frame is wrong: its checksum, a symbol, the sequence, the carrier.
         44:40 frame_errors;
         /// The TCP or UDP checksum was looked at.
         37:37 transport_checksum => bool;

@@ -17,10 +17,12 @@ use kernel::{
         register::Array,
         Io, //
     },
-    new_spinlock,
     pci,
     prelude::*,
-    sync::SpinLock,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     time::{
         delay::{
             fsleep,
@@ -49,26 +51,48 @@ pub(crate) enum Model {
 }
 
 /// The card's registers.
-#[pin_data]
 pub(crate) struct Hardware<'bound> {
     bar: pci::Bar<'bound, BAR_SIZE>,
     model: Model,
-    /// What the card's counters, which lose what is read, have counted so far.
-    #[pin]
-    errors: SpinLock<Errors>,
+    counted: Counted,
+}
+
+/// What the card's counters, which lose what is read, have counted so far.
+#[derive(Default)]
+struct Counted {
+    crc: Sum,
+    length: Sum,
+    missed: Sum,
+    receive: Sum,
+    transmit: Sum,
+    collisions: Sum,
+}
+
+/// A sum that any CPU may add to.
+struct Sum(Atomic<u64>);
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self(Atomic::new(0))
+    }
+}
+
+impl Sum {
+    /// Adds, and returns the sum.
+    fn add(&self, value: impl Into<u32>) -> u64 {
+        let value = u64::from(value.into());
+        self.0.fetch_add(value, Relaxed).wrapping_add(value)
+    }
 }
 
 impl<'bound> Hardware<'bound> {
     /// Takes the card as it is.
-    pub(crate) fn new(
-        bar: pci::Bar<'bound, BAR_SIZE>,
-        model: Model,
-    ) -> impl PinInit<Self> + 'bound {
-        pin_init!(Self {
+    pub(crate) fn new(bar: pci::Bar<'bound, BAR_SIZE>, model: Model) -> Self {
+        Self {
             bar,
             model,
-            errors <- new_spinlock!(Errors::default()),
-        })
+            counted: Counted::default(),
+        }
     }
 
     /// Whether the card answers.
@@ -79,6 +103,8 @@ impl<'bound> Hardware<'bound> {
     /// Puts the card into the state that it has after power-on (SDM 14.2). May sleep.
     pub(crate) fn reset(&self) {
         self.halt();
+        // It takes effect by the reset. What is left for sending is enough for the longest frame.
+        self.bar.write_reg(PBA::zeroed().with_const_receive::<40>());
         self.bar.write_reg(self.bar.read(CTRL).with_reset(true));
         // The card needs 1 us before it may be touched, and then reads its EEPROM.
         fsleep(Delta::from_millis(5));
@@ -99,7 +125,7 @@ impl<'bound> Hardware<'bound> {
 
     /// Brings up the link, by what the PHY agrees on with the other side (SDM 14.3).
     ///
-    /// The card is not to answer flow control, which no ring of this driver's size needs.
+    /// Flow control stays off.
     pub(crate) fn set_link_up(&self) {
         self.bar.write_reg(
             self.bar
@@ -186,8 +212,6 @@ impl<'bound> Hardware<'bound> {
 
     /// Step 3 for the receive ring, whose buffers have `buffer` bytes (SDM 14.4).
     pub(crate) fn start_receive(&self, address: u64, bytes: u32, last: u16, buffer: BufferSize) {
-        // Half of the packet memory would be too little for the longest frames.
-        self.bar.write_reg(PBA::zeroed().with_const_receive::<40>());
         self.bar.write_reg(RDTR::zeroed());
         self.bar.write_reg(RDBAL::from(address as u32));
         self.bar.write_reg(RDBAH::from((address >> 32) as u32));
@@ -263,20 +287,21 @@ impl<'bound> Hardware<'bound> {
 
     /// What the card has counted.
     pub(crate) fn errors(&self) -> Errors {
-        let mut errors = self.errors.lock();
-        if self.is_present() {
-            let bar = &self.bar;
-            errors.crc += u64::from(u32::from(bar.read(CRCERRS)));
-            errors.length += u64::from(u32::from(bar.read(RLEC)))
-                + u64::from(u32::from(bar.read(RUC)))
-                + u64::from(u32::from(bar.read(ROC)));
-            errors.missed += u64::from(u32::from(bar.read(MPC)));
-            errors.receive += u64::from(u32::from(bar.read(RXERRC)));
-            errors.transmit +=
-                u64::from(u32::from(bar.read(ECOL))) + u64::from(u32::from(bar.read(LATECOL)));
-            errors.collisions += u64::from(u32::from(bar.read(COLC)));
+        let (bar, counted) = (&self.bar, &self.counted);
+        if !self.is_present() {
+            return Errors::default();
         }
-        *errors
+        counted.length.add(bar.read(RLEC));
+        counted.length.add(bar.read(RUC));
+        counted.transmit.add(bar.read(ECOL));
+        Errors {
+            crc: counted.crc.add(bar.read(CRCERRS)),
+            length: counted.length.add(bar.read(ROC)),
+            missed: counted.missed.add(bar.read(MPC)),
+            receive: counted.receive.add(bar.read(RXERRC)),
+            transmit: counted.transmit.add(bar.read(LATECOL)),
+            collisions: counted.collisions.add(bar.read(COLC)),
+        }
     }
 
     /// The address in the EEPROM, if its checksum is right. May sleep.
@@ -343,13 +368,17 @@ impl<'bound> Hardware<'bound> {
         value
     }
 
-    /// Gives the EEPROM one clock, of at most 1 MHz, and returns what it says then.
+    /// Gives the EEPROM one clock, of at most 1 MHz, and returns what it says at its height.
     fn clock_eeprom(&self, lines: EECD) -> bool {
-        for clock in [false, true, false] {
+        let set = |clock| {
             self.bar.write_reg(lines.with_clock(clock));
             udelay(Delta::from_micros(1));
-        }
-        self.bar.read(EECD).data_out()
+        };
+        set(false);
+        set(true);
+        let data = self.bar.read(EECD).data_out();
+        set(false);
+        data
     }
 }
 

@@ -39,6 +39,9 @@ use kernel::{
     }, //
 };
 
+/// The length of an Ethernet header, in bytes.
+const HEADER: u32 = 14;
+
 /// Packets up to this length, in bytes, are copied, which costs less than a new buffer.
 const COPIED: u32 = 256;
 
@@ -152,10 +155,10 @@ impl<'up> Receiver<'up> {
         if skipped {
             return Ok(None);
         }
-        if !whole || u64::from(status.frame_errors()) != 0 {
+        let len = u32::from(status.length().cast::<u16>().get());
+        if !whole || status.frame_errors() != 0 || status.data_error() || len < HEADER {
             return Err(EIO);
         }
-        let len = u32::from(status.length().cast::<u16>().get());
         let buffer = self.buffers.get_mut(index).ok_or(EINVAL)?;
         let mut packet = if len <= COPIED {
             buffer.copy_packet(poll, len)?
@@ -165,6 +168,7 @@ impl<'up> Receiver<'up> {
         };
         if status.transport_checksum()
             && !status.ignore_checksums()
+            && !status.network_checksum_wrong()
             && !status.transport_checksum_wrong()
         {
             packet.set_checksum_unnecessary();

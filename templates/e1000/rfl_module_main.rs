@@ -82,7 +82,7 @@ impl pci::Driver for RflModule {
         let enabled = net::Enabled::new(pdev)?;
         let bar = pdev.iomap_region_sized(0, c"rfl_module")?;
         let model = *model.ok_or(ENODEV)?;
-        let hardware = KBox::pin_init(Hardware::new(bar, model), GFP_KERNEL)?;
+        let hardware = Hardware::new(bar, model);
         if !hardware.is_present() {
             dev_err!(
                 dev,

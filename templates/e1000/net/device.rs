@@ -794,6 +794,10 @@ impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
         setup: Setup,
         driver: T,
     ) -> Result<Self> {
+        const {
+            // C aligns the private area to a cache line, which is that long at least.
+            assert!(align_of::<Private<T>>() <= 32);
+        }
         let size = c_int::try_from(size_of::<Private<T>>())?;
         // SAFETY: It only allocates.
         let dev =
