@@ -125,7 +125,14 @@ def files(
                 "of its own; choose another name"
             )
         if path.suffix == ".j2":
-            text = render(path, name=name, kind=kind.name, summary=kind.summary, kernel=release)
+            text = render(
+                path,
+                name=name,
+                kind=kind.name,
+                summary=kind.summary,
+                kernel=release,
+                files=list(chosen),
+            )
         else:
             text = _with_name(path.read_text(), name)
         made[_with_name(file.removesuffix(".j2"), name)] = text

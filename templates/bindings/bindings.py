@@ -40,6 +40,11 @@ _OPAQUE = "_unused: [u8; 0]"
 # The first line of an item that bindgen writes, after its attributes.
 _TYPE = re.compile(r"pub (?:struct|union|type) (\w+)|pub use self::\w+ as (\w+);")
 _VALUE = re.compile(r"pub const (\w+)|\s*pub (?:fn|static(?: mut)?) (\w+)", re.MULTILINE)
+# A name in an item, but for those of fields, arguments and functions.
+_NAMED = re.compile(
+    r"(?<!fn )(?P<pointer>\*(?:mut|const) )?\b(?P<name>[A-Za-z_]\w*)\b(?!\s*:(?!:))"
+)
+_DECLARED = "#[repr(C)]\npub struct {} {{\n    _unused: [u8; 0],\n}}"
 _IMPL = re.compile(r"(?:unsafe )?impl(?:<[^>]*>)? (?:[\w:]+(?:<[^>]*>)? for )?(\w+)")
 
 
@@ -162,6 +167,11 @@ class Item:
         """Whether it is a type that C only declares."""
         return _OPAQUE in self.text
 
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is another name for a type."""
+        return self.text.startswith(("pub type", "pub use"))
+
 
 def items(rust: str) -> Iterator[Item]:
     """The items of bindgen's output."""
@@ -253,16 +263,36 @@ def select(rust: str, known: Known, names: Iterable[str]) -> list[Item]:
             link = f'#[link_name = "{item.value_name}"]\n    pub fn {name}'
             text = item.text.replace(f"pub fn {item.value_name}", link, 1)
             wanted[name] = [Item(text, value_name=name)]
-    needed: list[Item] = []
-    todo = sorted(wanted.keys() & set(names))
-    seen = set(todo)
+    return _reached(wanted, names)
+
+
+def _reached(wanted: dict[str, list[Item]], names: Iterable[str]) -> list[Item]:
+    """The items that the names lead to; a type that fields only point to becomes an opaque one.
+
+    A `net_device` leads to half of the network's types, and each costs the compiler time.
+    """
+    whole: dict[str, list[Item]] = {}
+    pointed_to: dict[str, list[Item]] = {}
+    todo = [(name, True) for name in sorted(wanted.keys() & set(names))]
     while todo:
-        for item in wanted[todo.pop()]:
-            needed.append(item)
-            more = wanted.keys() & set(re.findall(r"\w+", item.text)) - seen
-            seen |= more
-            todo += sorted(more)
-    return needed
+        name, is_whole = todo.pop()
+        found = wanted[name]
+        if name in whole or (name in pointed_to and not is_whole):
+            continue
+        if is_whole:
+            whole[name] = found
+        elif found[0].is_alias:
+            pointed_to[name] = found
+        else:
+            pointed_to[name] = [Item(_DECLARED.format(name), type_name=name)]
+            continue
+        for item in found:
+            for other in _NAMED.finditer(item.text):
+                if other["name"] in wanted:
+                    by_value = not other["pointer"] and is_whole
+                    todo.append((other["name"], by_value or bool(item.value_name)))
+    chosen = pointed_to | whole
+    return [item for name in wanted if name in chosen for item in chosen[name]]
 
 
 def bindgen_options(srctree: Path, names: Iterable[str]) -> list[str]:

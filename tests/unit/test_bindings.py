@@ -265,17 +265,29 @@ def test_what_is_declared_only_there_and_here_is_left_to_the_kernel(known: objec
 def test_a_function_comes_with_the_types_of_this_side(known: object) -> None:
     made = chosen(known, "register")
 
-    for part in ("pub fn register", "pub struct net_device", "fn lltx", "struct ops", "tx as tx_t"):
+    for part in ("pub fn register", "pub dev: device", "fn lltx"):
         assert part in made
     assert "LEN" not in made
+
+
+def test_a_type_that_fields_only_point_to_is_opaque_unless_it_is_named(known: object) -> None:
+    opaque = "pub struct ops {\n    _unused: [u8; 0],\n}"
+
+    assert opaque in chosen(known, "net_device")
+    assert "tx_t" not in chosen(known, "net_device")
+    for names in (["ops"], ["ops", "net_device"], ["net_device", "ops"]):
+        made = chosen(known, *names)
+        assert opaque not in made
+        for part in ("pub open:", "pub use self::tx as tx_t;", "pub type tx =", "pub dev: device"):
+            assert (part in made) == (part != "pub dev: device" or "net_device" in names)
 
 
 def test_a_constant_comes_with_its_type_even_if_the_kernel_has_one_of_that_number(
     known: object,
 ) -> None:
     assert chosen(known, "FLAG").splitlines() == [
-        "pub const FLAG: _bindgen_ty_1 = 4;",
         "pub type _bindgen_ty_1 = ffi::c_uint;",
+        "pub const FLAG: _bindgen_ty_1 = 4;",
     ]
 
 

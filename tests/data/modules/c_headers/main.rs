@@ -6,6 +6,7 @@ mod bindings;
 
 use kernel::{
     error::to_result,
+    ffi,
     prelude::*, //
 };
 
@@ -49,7 +50,7 @@ unsafe impl Sync for CHeaders {}
 impl kernel::Module for CHeaders {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         // SAFETY: No more than an allocation.
-        let dev = unsafe { bindings::alloc_etherdev_mqs(size_of::<Private>() as c_int, 1, 1) };
+        let dev = unsafe { bindings::alloc_etherdev_mqs(size_of::<Private>() as ffi::c_int, 1, 1) };
         if dev.is_null() {
             return Err(ENOMEM);
         }
