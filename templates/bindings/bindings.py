@@ -44,7 +44,7 @@ _VALUE = re.compile(r"pub const (\w+)|\s*pub (?:fn|static(?: mut)?) (\w+)", re.M
 _NAMED = re.compile(
     r"(?<!fn )(?P<pointer>\*(?:mut|const) )?\b(?P<name>[A-Za-z_]\w*)\b(?!\s*:(?!:))"
 )
-_DECLARED = "#[repr(C)]\npub struct {} {{\n    _unused: [u8; 0],\n}}"
+_DECLARED = "#[repr(C)]\npub struct NAME {\n    _unused: [u8; 0],\n}"
 _IMPL = re.compile(r"(?:unsafe )?impl(?:<[^>]*>)? (?:[\w:]+(?:<[^>]*>)? for )?(\w+)")
 
 
@@ -284,7 +284,7 @@ def _reached(wanted: dict[str, list[Item]], names: Iterable[str]) -> list[Item]:
         elif found[0].is_alias:
             pointed_to[name] = found
         else:
-            pointed_to[name] = [Item(_DECLARED.format(name), type_name=name)]
+            pointed_to[name] = [Item(_DECLARED.replace("NAME", name), type_name=name)]
             continue
         for item in found:
             for other in _NAMED.finditer(item.text):
