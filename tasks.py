@@ -186,6 +186,17 @@ def update(_: Context, debug: bool = False) -> None:
     cli.run("update", debug=debug)
 
 
+@task(
+    help={
+        "days": "remove what was not used for so long; 0 removes everything",
+        "debug": _CHAIN["debug"],
+    }
+)
+def clean(_: Context, days: float = 30.0, debug: bool = False) -> None:
+    """Remove from the store what was not used lately; it is made anew when needed."""
+    cli.run("clean", days, debug=debug)
+
+
 @task(help={"kernel": _CHAIN["kernel"], "debug": _CHAIN["debug"]})
 def setup_rustup(_: Context, kernel: str = "", debug: bool = False) -> None:
     """Get rustc and bindgen by rustup and cargo, as the kernel's documentation has it."""

@@ -6,6 +6,7 @@ import json as jsons
 import math
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -216,6 +217,19 @@ def update(session: Session) -> int:
 
     for what in source.forget_pins(session):
         session.terminal.line(f"forgotten: {what}; the next use looks for the newest")
+    return 0
+
+
+def clean(session: Session, days: float) -> int:
+    """Remove from the store what was not used for so many days."""
+    if not days >= 0:
+        raise usage_error(f"--days is a number from 0 on, not {days:g}")
+    root = session.store.root
+    before = shutil.disk_usage(root).free if root.is_dir() else 0
+    for kind, key in session.store.remove_unused(days * 86400):
+        session.terminal.line(f"removed    {kind} {key}")
+    freed = shutil.disk_usage(root).free - before if root.is_dir() else 0
+    session.terminal.line(f"freed {max(freed, 0) / 1e9:.1f} GB of {root}")
     return 0
 
 

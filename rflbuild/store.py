@@ -61,13 +61,34 @@ class Store:
         return self.root / kind / key
 
     def has(self, kind: str, key: str) -> bool:
-        """Whether a thing has been built."""
-        return self.path(kind, key).is_dir()
+        """Whether a thing has been built; if so, it was used now."""
+        path = self.path(kind, key)
+        with contextlib.suppress(OSError):  # not there, or not ours to write to
+            os.utime(path)
+        return path.is_dir()
+
+    def remove_unused(self, seconds: float) -> Iterator[tuple[str, str]]:
+        """Remove what was not used for so long, and yield the kind and key of each thing."""
+        before = time.time() - seconds
+        kept = {"locks", "notes", "tmp"}
+        for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name not in kept):
+            depth = "*/*" if kind.name == "work" else "*"
+            for path in sorted(p for p in kind.glob(depth) if p.is_dir()):
+                name = f"{path.parent.name}-{path.name}"
+                with self.lock(name):
+                    if path.is_dir() and path.stat().st_mtime <= before:
+                        doomed = self.root / "tmp" / f"removed-{name}"
+                        doomed.parent.mkdir(exist_ok=True)
+                        remove_tree(doomed)
+                        path.rename(doomed)
+                        remove_tree(doomed)
+                        yield path.parent.name, path.name
 
     def work(self, kind: str, name: str) -> Path:
         """A folder that may change, made if missing; lock `kind-name` to use it."""
         path = self.root / "work" / kind / name
         path.mkdir(parents=True, exist_ok=True)
+        os.utime(path)
         return path
 
     def build(
@@ -81,7 +102,7 @@ class Store:
         since what was asked for could not be.
         """
         path = self.path(kind, key)
-        if path.is_dir():
+        if self.has(kind, key):
             return path
         with self.lock(f"{kind}-{key}"):
             if path.is_dir():

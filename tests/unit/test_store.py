@@ -47,6 +47,35 @@ def half_then_fail(error: BaseException) -> Callable[[Path], None]:
     return make
 
 
+# ---- removing -----------------------------------------------------------------------------
+
+
+def test_what_was_not_used_lately_is_removed_and_the_rest_stays(store: Store) -> None:
+    for key in ("old", "used", "new"):
+        store.build("kind", key, lambda into: (into / "file").touch())
+    work = store.work("module", "idle")
+    for path in (store.path("kind", "old"), store.path("kind", "used"), work):
+        os.utime(path, (0, 0))
+    assert store.has("kind", "used")
+
+    removed = list(store.remove_unused(3600))
+
+    assert removed == [("kind", "old"), ("module", "idle")]
+    assert [p.name for p in sorted((store.root / "kind").iterdir())] == ["new", "used"]
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_with_no_time_everything_is_removed(store: Store) -> None:
+    store.build("kind", "key", lambda into: (into / "file").touch())
+
+    assert list(store.remove_unused(0)) == [("kind", "key")]
+    assert not store.has("kind", "key")
+
+
+def test_an_empty_store_has_nothing_to_remove(store: Store) -> None:
+    assert list(store.remove_unused(0)) == []
+
+
 # ---- building -----------------------------------------------------------------------------
 
 
