@@ -11,8 +11,7 @@ from rflbuild.store import key_of
 
 _TIMEOUT = 60.0
 # What the kernel's `make headers_install` takes out of its headers for user space
-# (scripts/headers_install.sh) is made empty instead.
-_EMPTY_HEADERS = ("linux/compiler.h", "linux/compiler_types.h")
+# (scripts/headers_install.sh) means nothing here.
 _FLAGS = (
     *("-std=gnu11", "-Os", "-Wall", "-Wextra", "-Werror"),
     *("-D__EXPORTED_HEADERS__", "-D__user=", "-D__force=", "-D__iomem="),
@@ -29,21 +28,20 @@ def build(session: Session, kernel: Kernel, path: Path) -> Path:
     source goes, and the kernel's own. Raises RflError(build-error) with the
     compiler's words.
     """
-    key = key_of("program", path.stem, path.read_text(), kernel.key, _FLAGS)
+    own = session.workspace.templates / "guest" / "include"
+    texts = [file.read_text() for file in (path, *sorted(own.glob("*/*.h")))]
+    key = key_of("program", path.stem, texts, kernel.key, _FLAGS)
     return session.store.build("program", key, lambda into: _make(session, kernel, path, into)) / (
         path.stem
     )
 
 
 def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
-    empty = into / "include"
-    for name in _EMPTY_HEADERS:
-        (empty / name).parent.mkdir(parents=True, exist_ok=True)
-        (empty / name).touch()
+    own = session.workspace.templates / "guest" / "include"
     source, srcarch = kernel.source.path, kernel.arch.srcarch
     headers = [
-        empty,
         source / "tools/include/nolibc",
+        own,
         source / "include/uapi",
         source / f"arch/{srcarch}/include/uapi",
         kernel.out / "include/generated/uapi",
@@ -59,7 +57,7 @@ def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
     log = session.store.work("logs", "program") / f"{path.stem}.log"
     done = session.processes.run(
         kernel.toolchain.command(
-            argv, cwd=into, read=[source, kernel.out, path.parent], write=[into]
+            argv, cwd=into, read=[source, kernel.out, own, path.parent], write=[into]
         ),
         timeout=_TIMEOUT,
         cwd=into,

@@ -146,11 +146,27 @@ def _ping(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
     return answer, ""
 
 
-def _qmp(running: Guest, step: Step, _timeout: float) -> tuple[Answer, str]:
+def _qmp(running: Guest, step: Step, timeout: float) -> tuple[Answer, str]:
     assert step.qmp  # noqa: S101 - `action` says so
     begun = time.monotonic()
     told = running.qmp(step.qmp.execute, step.qmp.arguments)
-    return Answer(0, str(told), time.monotonic() - begun, 0), ""
+    reason = ""
+    if step.qmp.execute == "device_del":
+        reason = _released(running, str(step.qmp.arguments.get("id")), timeout)
+    return Answer(0, str(told), time.monotonic() - begun, 0), reason
+
+
+def _released(running: Guest, device: str, timeout: float) -> str:
+    """Wait until a device is gone: device_del only asks the guest to let go of it."""
+    deadline = time.monotonic() + timeout
+    while any(
+        entry["name"] == device
+        for entry in running.qmp("qom-list", {"path": "/machine/peripheral"})
+    ):
+        if time.monotonic() > deadline:
+            return f"the guest did not let go of the device `{device}` within {timeout:g} s"
+        time.sleep(0.05)
+    return ""
 
 
 def _look(_running: Guest, _step: Step, _timeout: float) -> tuple[Answer, str]:

@@ -15,16 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <linux/in.h>
 
-enum { INET = 2, STREAM = 1, DATAGRAM = 2 }; /* AF_INET, SOCK_* */
-enum { NO_WAIT = 0x40 };		     /* MSG_DONTWAIT */
-enum { HOST = 0x0a000202 };		     /* 10.0.2.2, QEMU's user network */
 enum { IN_FLIGHT = 1 << 15, PATIENCE = 3000 }; /* bytes, at most; milliseconds */
-enum { LEAST = 4, MOST = 65507 };	     /* bytes in a datagram (RFC 768) */
+enum { LEAST = 4, MOST = 65507 };	       /* bytes in a datagram (RFC 768) */
 enum { MOST_DATAGRAMS = 1 << 16 };
 
 static char out[1 << 16], in[1 << 16];
@@ -36,21 +33,37 @@ static void __attribute__((noreturn)) fail(const char *what)
 	exit(1);
 }
 
+/* The host's address in QEMU's user network, unless RFL_PEER_HOST names another. */
+static unsigned int host(void)
+{
+	const char *text = getenv("RFL_PEER_HOST");
+	unsigned int value = 0;
+
+	if (!text)
+		text = "10.0.2.2";
+	for (int byte = 0; byte < 4 && text; byte++) {
+		value |= (unsigned int)atoi(text) << (8 * byte);
+		text = strchr(text, '.');
+		text += !!text;
+	}
+	return value;
+}
+
 static int dial(int type, const char *variable)
 {
 	const char *port = getenv(variable);
 	struct sockaddr_in peer = {
-		.sin_family = INET,
-		.sin_addr = { .s_addr = __builtin_bswap32(HOST) },
+		.sin_family = AF_INET,
+		.sin_addr = { .s_addr = host() },
 	};
-	int fd = syscall(__NR_socket, INET, type, 0);
+	int fd = socket(AF_INET, type, 0);
 
 	if (!port) {
 		fprintf(stderr, "%s is not set: the test has no `peer: true`\n", variable);
 		exit(2);
 	}
 	peer.sin_port = __builtin_bswap16(atoi(port));
-	if (fd < 0 || syscall(__NR_connect, fd, &peer, sizeof(peer)))
+	if (fd < 0 || connect(fd, &peer, sizeof(peer)))
 		fail("connect");
 	return fd;
 }
@@ -70,7 +83,7 @@ static void write_all(int fd, const char *data, long size)
 /* Both directions at once, until the peer has closed its own. */
 static int converse(char **words)
 {
-	int fd = dial(STREAM, "RFL_PEER_TCP");
+	int fd = dial(SOCK_STREAM, "RFL_PEER_TCP");
 	struct pollfd both[] = { { .fd = fd, .events = POLLIN }, { .fd = fd } };
 	long size = 0, sent = 0; /* of what was read from stdin last */
 	int ended = 0;
@@ -86,15 +99,14 @@ static int converse(char **words)
 			if (size < 0)
 				fail("stdin");
 			ended = !size;
-			if (ended && syscall(__NR_shutdown, fd, 1))
+			if (ended && shutdown(fd, SHUT_WR))
 				fail("shutdown");
 		}
 		both[1].events = sent < size ? POLLOUT : 0;
 		if (poll(both, 2, -1) < 0)
 			fail("poll");
 		if (both[1].revents & POLLOUT) {
-			long done = syscall(__NR_sendto, fd, out + sent, size - sent, NO_WAIT,
-					    NULL, 0);
+			long done = send(fd, out + sent, size - sent, MSG_DONTWAIT);
 
 			if (done < 0 && errno != EAGAIN)
 				fail("the connection");
@@ -121,7 +133,7 @@ static void fill(char *data, int size, unsigned int number)
 
 static int datagrams(int count, int size)
 {
-	int fd = dial(DATAGRAM, "RFL_PEER_UDP");
+	int fd = dial(SOCK_DGRAM, "RFL_PEER_UDP");
 	struct pollfd coming = { .fd = fd, .events = POLLIN };
 	int at_once = size < IN_FLIGHT / 16 ? 16 : IN_FLIGHT / size + 1;
 	int sent = 0, back = 0;

@@ -56,7 +56,10 @@ def test_a_card_of_the_tests_own_reaches_the_peer_over_its_netdev(rfl: Rfl, step
     run: echo digest 5 | nc 10.0.2.2 $RFL_PEER_TCP
     output: /^[0-9a-f]+$/
   - qmp: {{execute: device_del, arguments: {{id: card}}}}
-  - wait-for: test ! -e /sys/class/net/eth0
+  - run: test -e /sys/class/net/eth0
+    status: 1
+  - qmp: {{execute: device_add, arguments: {{driver: virtio-net-pci, bus: port0, netdev: cable}}}}
+  - wait-for: test -e /sys/class/net/eth0
 """
     )
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lets one memory allocation after the other fail while a driver binds to a device,
+ * or an interface comes up (Documentation/fault-injection/fault-injection.rst,
+ * "Systematic faults using fail-nth"):
+ *
+ *	faults bind DRIVER DEVICE   of the PCI bus; the device is unbound when it begins
+ *	faults up IFACE             the interface is down when it begins
+ *
+ * Each round lets the Nth allocation fail, from the first on, until a round meets
+ * no Nth one. A round that succeeds is undone. It fails unless at least one round
+ * met its failure with an error, and the last one succeeds.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/if.h>
+#include <linux/sockios.h>
+
+enum { MOST = 5000 }; /* rounds: more than any driver allocates */
+
+static void __attribute__((noreturn)) fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int fault;	   /* /proc/thread-self/fail-nth */
+static int binding, unbinding; /* the driver's files */
+static const char *device;
+static int network;
+static struct ifreq interface;
+
+static void set(int nth)
+{
+	char text[16];
+	int size = snprintf(text, sizeof(text), "%d", nth);
+
+	if (write(fault, text, size) != size)
+		fail("fail-nth");
+}
+
+/* Whether the failure that was set has been met. */
+static int was_met(void)
+{
+	char text[16] = {};
+
+	if (lseek(fault, 0, SEEK_SET) || read(fault, text, sizeof(text) - 1) < 1)
+		fail("fail-nth");
+	return !atoi(text);
+}
+
+static int bind_device(int file)
+{
+	int size = strlen(device);
+
+	return write(file, device, size) == size ? 0 : -1;
+}
+
+static int set_up(int is_up)
+{
+	interface.ifr_flags = is_up ? IFF_UP : 0;
+	return ioctl(network, SIOCSIFFLAGS, &interface);
+}
+
+static int take(void)
+{
+	return device ? bind_device(binding) : set_up(1);
+}
+
+static int undo(void)
+{
+	return device ? bind_device(unbinding) : set_up(0);
+}
+
+static int driver_file(const char *driver, const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/drivers/%s/%s", driver, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		fail(path);
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	int errors = 0, borne = 0;
+
+	if (argc == 4 && !strcmp(argv[1], "bind")) {
+		binding = driver_file(argv[2], "bind");
+		unbinding = driver_file(argv[2], "unbind");
+		device = argv[3];
+	} else if (argc == 3 && !strcmp(argv[1], "up")) {
+		network = socket(AF_INET, SOCK_DGRAM, 0);
+		strlcpy(interface.ifr_name, argv[2], sizeof(interface.ifr_name));
+	} else {
+		fprintf(stderr, "usage: faults bind DRIVER DEVICE | up IFACE\n");
+		return 2;
+	}
+	fault = open("/proc/thread-self/fail-nth", O_RDWR);
+	if (fault < 0 || network < 0)
+		fail("fail-nth");
+	for (int nth = 1; nth < MOST; nth++) {
+		int error, met;
+
+		set(nth);
+		error = take() ? errno : 0;
+		met = was_met();
+		set(0);
+		if (error && !met) {
+			fprintf(stderr, "without a failed allocation: %s\n", strerror(error));
+			return 1;
+		}
+		if (!error && undo())
+			fail("undone");
+		if (!met) {
+			printf("%d allocations failed: %d led to an error, %d were borne\n",
+			       nth - 1, errors, borne);
+			return errors ? 0 : 1;
+		}
+		errors += !!error;
+		borne += !error;
+	}
+	fprintf(stderr, "there is no end to the allocations\n");
+	return 1;
+}
