@@ -131,7 +131,7 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
     found = {relative: module.directory / relative for relative in _files(module.directory)}
     if requirements.read(module.directory).bindings:
         shipped = workspace.templates / requirements.BINDINGS
-        found = {path.relative_to(shipped): path for path in sorted(shipped.iterdir())} | found
+        found = {relative: shipped / relative for relative in _files(shipped)} | found
     return dict(sorted(found.items()))
 
 

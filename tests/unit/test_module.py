@@ -270,6 +270,40 @@ def test_the_key_changes_with_a_files_name(folder: Path, work: Path) -> None:
     assert synchronise(folder, work) != before
 
 
+# ---- what makes bindings ------------------------------------------------------------------
+
+
+def sources(folder: Path) -> dict[Path, Path]:
+    return module._sources(Workspace(REPOSITORY), Module("hello", folder, "modules/hello"))
+
+
+@pytest.mark.parametrize("needs", ["headers: [linux/netdevice.h]", "helpers: helpers.c"])
+def test_what_makes_bindings_is_put_beside_a_module_that_needs_them(
+    folder: Path, needs: str
+) -> None:
+    before = sources(folder)
+    (folder / "module.yaml").write_text(needs)
+
+    added = sources(folder).keys() - before.keys()
+
+    assert added == {Path("bindings.mk"), Path("bindings.py"), Path("module.yaml")}
+
+
+def test_another_module_does_without(folder: Path) -> None:
+    (folder / "module.yaml").write_text("kernel: '>=7.3'")
+    assert Path("bindings.mk") not in sources(folder)
+
+
+def test_a_modules_own_way_to_bindings_goes_first(folder: Path) -> None:
+    (folder / "module.yaml").write_text("headers: [linux/netdevice.h]")
+    (folder / "bindings.mk").write_text("# mine\n")
+
+    found = sources(folder)
+
+    assert found[Path("bindings.mk")] == folder / "bindings.mk"
+    assert found[Path("bindings.py")].parent.name == "bindings"
+
+
 # ---- folders that are too large -----------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rflbuild import targets
+from rflbuild.chain import Links, Request
 from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.targets import Target
@@ -236,3 +237,36 @@ def test_a_users_module_is_the_same_for_every_kernel(session: Session) -> None:
     found = targets.find(session, "mine")
 
     assert targets.for_kernel(session, found, LINUX) is found
+
+
+# ---- module.yaml --------------------------------------------------------------------------
+
+
+def test_a_mistake_in_module_yaml_is_found_with_the_target(
+    session: Session, tmp_path: Path
+) -> None:
+    path = make_module(tmp_path / "mine") / "module.yaml"
+    path.write_text("kernel: '>=7.3'\noption: {}\n")
+
+    assert usage(lambda: targets.find(session, str(path.parent))).startswith(f"{path}:2: ")
+
+
+def test_a_version_that_does_not_fit_is_told_before_anything_is_fetched(
+    session: Session, tmp_path: Path
+) -> None:
+    path = make_module(tmp_path / "mine") / "module.yaml"
+    path.write_text("kernel: '>=99.0'\n")
+    target = targets.find(session, str(path.parent))
+
+    said = usage(lambda: targets.plan(session, target, Request(kernel="6.12"), Links(session)))
+
+    assert said.startswith(f"{path}:1: it needs Linux 99.0 or newer, and this is 6.12")
+    assert not (session.store.root / "source").exists()
+
+
+def test_so_is_that_of_a_kind_in_the_form_it_has_for_that_kernel(session: Session) -> None:
+    target = targets.find(session, "pci")
+
+    said = usage(lambda: targets.plan(session, target, Request(kernel="6.12"), Links(session)))
+
+    assert said.startswith(f"{session.workspace.templates}/pci/module.yaml:1: it needs Linux 7.3")
