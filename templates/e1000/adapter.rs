@@ -146,6 +146,7 @@ impl net::Driver for Adapter<'_> {
     }
 
     fn open<'up>(&'up self, dev: &Device) -> Result<(Transmitter<'up>, Poller<'up>)> {
+        self.hardware.check_present(self.dev)?;
         let RingSizes { receive, transmit } = self.ring_sizes();
         let size = BufferSize::for_frame(dev.mtu() + AROUND_PAYLOAD);
         let (transmitter, reclaimer) = transmit::ring(&self.hardware, self.dev, transmit as usize)?;

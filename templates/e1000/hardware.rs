@@ -12,6 +12,7 @@ use crate::{
     registers::*, //
 };
 use kernel::{
+    device,
     io::{
         poll::read_poll_timeout,
         register::Array,
@@ -96,8 +97,20 @@ impl<'bound> Hardware<'bound> {
     }
 
     /// Whether the card answers.
-    pub(crate) fn is_present(&self) -> bool {
+    fn is_present(&self) -> bool {
         u32::from(self.bar.read(STATUS)) != GONE
+    }
+
+    /// Fails with `ENODEV`, and says so, unless the card answers.
+    pub(crate) fn check_present(&self, dev: &device::Device) -> Result {
+        if self.is_present() {
+            return Ok(());
+        }
+        dev_err!(
+            dev,
+            "the card reads as all ones: it is not there any more\n"
+        );
+        Err(ENODEV)
     }
 
     /// Puts the card into the state that it has after power-on (SDM 14.2). May sleep.

@@ -83,13 +83,7 @@ impl pci::Driver for RflModule {
         let bar = pdev.iomap_region_sized(0, c"rfl_module")?;
         let model = *model.ok_or(ENODEV)?;
         let hardware = Hardware::new(bar, model);
-        if !hardware.is_present() {
-            dev_err!(
-                dev,
-                "the card reads as all ones: it is not there any more\n"
-            );
-            return Err(ENODEV);
-        }
+        hardware.check_present(dev)?;
         hardware.reset();
         let address = hardware.read_address().inspect_err(|error| {
             if *error == EIO {
