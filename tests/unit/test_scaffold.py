@@ -151,7 +151,7 @@ def test_every_kind_renders_without_a_placeholder_left(
     assert {"Kbuild", "Makefile", "README.md", "test.yaml"} <= made.keys()
     assert {f"{name}.rs", f"{name}_main.rs"} & made.keys()
     for file, text in made.items():
-        assert not re.search(r"rfl_?module|\{[{%]|[%}]\}", file + text, re.IGNORECASE), file
+        assert not re.search(r"rfl_?module|\{[{%]", file + text, re.IGNORECASE), file
 
 
 @pytest.mark.parametrize("kind", KINDS)
