@@ -1,11 +1,8 @@
 """`invoke bench TARGET`: a driver for QEMU's e1000 against the kernel's own in C.
 
-Both run in the same guest, one after the other in each round, so that a drift of
-the machine's speed hits both sides; what to hold on to are the ratios. The guest
-has one CPU: a second one would compete with QEMU's main loop and with the host's
-end for the host's CPUs. One card is on QEMU's user network, for TCP and ping; the
-other one's frames go to host_end.py, for the packet rates, because QEMU's user
-network handles one datagram for each turn of its main loop.
+Both are loaded in the same guest, and take each kind of traffic in turn, a second
+each, so that a drift of the machine's speed hits both sides; what to hold on to are
+the ratios.
 """
 
 from __future__ import annotations
@@ -14,14 +11,13 @@ import collections
 import contextlib
 import os
 import re
-import shutil
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import chain, cli, module, program, report, targets, testrun
+from rflbuild import chain, cli, guest, module, program, report, targets, testrun
 from rflbuild.chain import Links, Request
 from rflbuild.guest import Guest
 from rflbuild.kernel import Kernel
@@ -29,18 +25,16 @@ from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal, table
-from rflbuild.testspec import Machine, TestSpec
+from rflbuild.testspec import TestSpec
 from rflbuild.verdict import RflError, Verdict, usage_error
-from tests.bench import host_end
+from tests.bench import cards, host_end
+from tests.bench.cards import Card, Driver
 from tests.bench.host_end import HostEnd
 
 SECONDS = 1  # of each run
-ECHOES = 1000
+ECHOES, ECHOES_APART = 1000, 150
 TRACED = ("memory_region_ops_read", "memory_region_ops_write")
-_IN_C = "e1000_c"  # the module that it builds; a Rust one may be named e1000
-_KBUILD = f"""obj-m := {_IN_C}.o
-{_IN_C}-y := e1000_main.o e1000_hw.o e1000_ethtool.o e1000_param.o
-"""
+_TIMEOUT = 60.0
 _ACCESS = re.compile(
     rb"^memory_region_ops_(read|write) .* addr (0x\w+) .* name 'e1000-mmio'", re.MULTILINE
 )
@@ -59,44 +53,49 @@ _REGISTERS = {
 
 
 @dataclass(frozen=True)
-class Card:
-    """A card of the guest: its MAC, its own address and that of the host's end."""
-
-    mac: str
-    address: str
-    host: str
-
-
-USER = Card("52:54:00:00:00:0a", "10.0.3.20", "10.0.3.2")
-WIRE = Card("52:54:00:00:00:0b", "10.0.4.20", "10.0.4.2")
-_HOST_MAC = "52:54:00:00:00:0c"
-
-
-@dataclass(frozen=True)
 class Run:
-    """A kind of traffic, as traffic.c names it; `each` is what a unit of its output is."""
+    """A kind of traffic; `word` is traffic.c's.
+
+    `each` is a `scale` of its units; the CPU's cost is given for one.
+    """
 
     word: str
     title: str
-    card: Card
     rate: str
     each: str
-    scale: float  # units of traffic.c in one of `each`
+    scale: int = 1
+    pause: int = 0  # milliseconds between pings
 
-    def command(self, host: HostEnd, seconds: int) -> str:
+    @property
+    def lower(self) -> bool:
+        """Whether a lower rate is the better one."""
+        return self.rate == "µs"
+
+    def card(self, driver: Driver) -> Card:
+        """The card that it goes over."""
+        return driver.wire if self.word.startswith("udp") else driver.user
+
+    def command(self, driver: Driver, host: HostEnd) -> str:
         """The command for the guest."""
-        ports = {"tcp-send": host.sink, "tcp-recv": host.source}
-        ports |= {"udp-send": host_end.DISCARD, "udp-recv": host_end.ANSWER}
-        last = f"{ports[self.word]} {seconds}" if self.word in ports else ECHOES
-        return f"/modules/traffic {self.word} {self.card.host} {last}"
+        ports = {
+            "tcp-send": host.sink,
+            "tcp-recv": host.source,
+            "udp-send": host_end.DISCARD,
+            "udp-recv": host_end.ANSWER,
+        }
+        last = f"{ports.get(self.word)} {SECONDS}"
+        if self.word == "ping":
+            last = f"{ECHOES_APART if self.pause else ECHOES} {self.pause}"
+        return f"/modules/traffic {self.word} {self.card(driver).host} {last}"
 
 
 RUNS = (
-    Run("tcp-send", "TCP, guest to host", USER, "Mbit/s", "MiB", 1 << 20),
-    Run("tcp-recv", "TCP, host to guest", USER, "Mbit/s", "MiB", 1 << 20),
-    Run("udp-send", "frames of 60 bytes out", WIRE, "packets/s", "packet", 1),
-    Run("udp-recv", "frames of 60 bytes in", WIRE, "packets/s", "packet", 1),
-    Run("ping", "ping, median round trip", USER, "µs", "echo", 1),
+    Run("tcp-send", "TCP, guest to host", "Mbit/s", "MiB", 1 << 20),
+    Run("tcp-recv", "TCP, host to guest", "Mbit/s", "MiB", 1 << 20),
+    Run("udp-send", "frames of 60 bytes out", "packets/s", "packet"),
+    Run("udp-recv", "frames of 60 bytes in", "packets/s", "packet"),
+    Run("ping", "pings, each at once after the other", "µs", "echo"),
+    Run("ping", "pings, 4 ms apart", "µs", "echo", pause=4),
 )
 
 
@@ -128,48 +127,6 @@ class Accesses:
         return words
 
 
-@dataclass(frozen=True)
-class Driver:
-    """A driver's modules, in the order in which to load them."""
-
-    name: str
-    objects: tuple[Path, ...]
-
-    def loaded(self) -> str:
-        """Shell commands that load it and wait for both cards' carriers."""
-        insmod = [f"insmod /modules/{path.name} || exit 1" for path in self.objects]
-        neighbour = f"arp -i $name -s {WIRE.host} {_HOST_MAC}"
-        return "\n".join([*insmod, _up(USER), _up(WIRE), neighbour])
-
-    def unloaded(self) -> str:
-        """Shell commands that unload it."""
-        return "\n".join(f"rmmod {path.stem} || exit 1" for path in reversed(self.objects))
-
-
-def _up(card: Card) -> str:
-    """Shell commands that bring a card up, by its MAC."""
-    return f"""
-        path=$(grep -l {card.mac} /sys/class/net/*/address) || exit 1
-        name=$(basename ${{path%/address}})
-        ip address add {card.address}/24 dev $name && ip link set $name up || exit 1
-        for i in $(seq 100); do
-            [ "$(cat /sys/class/net/$name/carrier)" = 1 ] && break
-            usleep 100000
-        done
-        """
-
-
-def _machine(host: HostEnd) -> Machine:
-    """One CPU and two cards."""
-    wire = f"addr.type=inet,addr.host=127.0.0.1,addr.port={host.wire}"
-    return Machine(
-        cpus=1,
-        network=False,
-        netdevs=("user,id=user,net=10.0.3.0/24", f"stream,id=wire,server=off,{wire}"),
-        devices=(f"e1000,netdev=user,mac={USER.mac}", f"e1000,netdev=wire,mac={WIRE.mac}"),
-    )
-
-
 def main(target: str, rounds: int) -> None:
     """Measure and print; what is not built yet is made so first."""
     terminal = Terminal(sys.stdout)
@@ -179,33 +136,25 @@ def main(target: str, rounds: int) -> None:
         if found.module is None:
             raise usage_error(f"{target} builds no module: give a driver for the e1000")
         built = chain.build_kernel(session, planned, links)
-        in_c = Driver(_IN_C, _build(session, _in_c(session, built), built, links))
-        ours = Driver(found.name, _build(session, found.module, built, links))
+        in_c = _build(session, cards.in_c(session, built), built, links)
+        drivers = cards.pair(in_c, found.name, _build(session, found.module, built, links))
+        files = {path.name: path for driver in drivers for path in driver.objects}
+        source = Path(__file__).with_name("traffic.c")
+        files["traffic"] = program.build(session, built, source)
         folder, _ = report.open_folder(session.workspace.results, f"bench-{found.name}")
-        drivers = (in_c, ours)
-        into_guest = {path.name: path for driver in drivers for path in driver.objects}
-        traffic = Path(__file__).with_name("traffic.c")
-        into_guest["traffic"] = program.build(session, built, traffic)
         with contextlib.ExitStack() as stack:
             host = stack.enter_context(host_end.serve())
-            boot = testrun.boot_for(session, built, TestSpec(machine=_machine(host)))
-            guest = stack.enter_context(Guest(session, boot, folder))
-            guest.put(into_guest)
-            guest.wait_until_ready(testrun.BOOT_TIMEOUT)
-            guest.unpack(testrun.BOOT_TIMEOUT)
-            bench = Bench(session, guest, host, folder / "qemu.log")
-            _show(drivers, bench.rounds(drivers, rounds))
-            _show_accesses(drivers, [bench.accesses(driver) for driver in drivers])
-
-
-def _in_c(session: Session, built: Kernel) -> Module:
-    """The kernel's own driver as an external module; the kernel needs no option for it."""
-    folder = session.store.work("bench", built.key) / _IN_C
-    folder.mkdir(exist_ok=True)
-    for path in (built.source.path / "drivers/net/ethernet/intel/e1000").glob("*.[ch]"):
-        shutil.copy(path, folder)
-    (folder / "Kbuild").write_text(_KBUILD)
-    return module.at(folder, _IN_C)
+            spec = TestSpec(machine=cards.machine(drivers, host))
+            running = stack.enter_context(
+                Guest(session, testrun.boot_for(session, built, spec), folder)
+            )
+            running.put(files)
+            running.wait_until_ready(testrun.BOOT_TIMEOUT)
+            running.unpack(testrun.BOOT_TIMEOUT)
+            bench = Bench(session, running, host, folder)
+            bench.shell(cards.set_up(drivers))
+            _show(drivers, [bench.round(drivers, turn) for turn in range(rounds)])
+            _show_accesses(drivers, bench.accesses(drivers))
 
 
 def _build(session: Session, wanted: Module, built: Kernel, links: Links) -> tuple[Path, ...]:
@@ -215,50 +164,42 @@ def _build(session: Session, wanted: Module, built: Kernel, links: Links) -> tup
 
 
 class Bench:
-    """A guest with two cards, and two drivers that take turns on them."""
+    """A guest with two drivers, and what is measured there."""
 
-    def __init__(self, session: Session, guest: Guest, host: HostEnd, log: Path) -> None:
+    def __init__(self, session: Session, running: Guest, host: HostEnd, folder: Path) -> None:
         self._session = session
-        self._guest = guest
+        self._guest = running
         self._host = host
-        self._log = log
+        self._folder = folder
 
-    def rounds(self, drivers: Sequence[Driver], count: int) -> list[list[dict[str, Figures]]]:
-        """The figures of each driver, in each round by the runs' words."""
-        figures: list[list[dict[str, Figures]]] = [[] for _ in drivers]
-        with self._session.terminal.progress("bench", count * len(drivers) * len(RUNS)) as meter:
-            for number in range(count):
-                order = list(zip(drivers, figures, strict=True))
-                for driver, taken in order if number % 2 == 0 else reversed(order):
-                    self._shell(driver.loaded())
-                    taken.append({})
-                    for run in RUNS:
-                        taken[-1][run.word] = self._figures(run)
-                        meter.step()
-                    self._shell(driver.unloaded())
-        return figures
+    def round(self, drivers: Sequence[Driver], turn: int) -> dict[tuple[Run, Driver], Figures]:
+        """Each run by each driver; who comes first changes from turn to turn."""
+        self._session.terminal.line(f"  … round {turn + 1}")
+        order = drivers if turn % 2 else drivers[::-1]
+        return {(run, driver): self._figures(run, driver) for run in RUNS for driver in order}
 
-    def accesses(self, driver: Driver) -> dict[str, Accesses]:
-        """What each run costs in interrupts and in accesses to registers, by its word."""
-        found = {}
-        self._shell(driver.loaded())
-        for run in RUNS:
-            packets, interrupts = self._counters(run)
-            begin = self._log.stat().st_size
-            self._trace(enable=True)
-            self._shell(run.command(self._host, 1))
-            self._trace(enable=False)
-            after = self._counters(run)
-            with self._log.open("rb") as log:
-                log.seek(begin)
-                counts = collections.Counter(_ACCESS.findall(log.read()))
-            found[run.word] = Accesses(after[0] - packets, after[1] - interrupts, counts)
-        self._shell(driver.unloaded())
-        return found
+    def accesses(self, drivers: Sequence[Driver]) -> dict[tuple[Run, Driver], Accesses]:
+        """What each run costs in interrupts and in accesses to registers."""
+        return {(run, driver): self._traced(run, driver) for run in RUNS for driver in drivers}
 
-    def _figures(self, run: Run) -> Figures:
+    def shell(self, command: str) -> str:
+        """What a command in the guest puts out; RflError when it fails, or the kernel does."""
+        answer = self._guest.run(command, _TIMEOUT)
+        if splats := self._guest.console.splats():
+            raise guest.crash(splats[0], self._folder)
+        if answer.status:
+            log = "\n".join(message.text for message in self._guest.console.since(answer.mark))
+            raise RflError(
+                Verdict.FAIL,
+                f"`{command.strip().splitlines()[-1].strip()}`, or what comes before it, fails "
+                f"in the guest; see {self._folder / 'shell.log'}",
+                f"{log}\n{answer.output}".strip(),
+            )
+        return answer.output
+
+    def _figures(self, run: Run, driver: Driver) -> Figures:
         begun = self._cpu_time()
-        output = self._shell(run.command(self._host, SECONDS))
+        output = self.shell(run.command(driver, self._host))
         busy = self._cpu_time() - begun
         values = {name: int(value) for name, value in map(str.split, output.splitlines())}
         count, nanoseconds = values["units"] / run.scale, values["nanoseconds"]
@@ -277,74 +218,75 @@ class Bench:
         (cpu,) = self._guest.qmp("query-cpus-fast")
         return int(Path(f"/proc/{cpu['thread-id']}/schedstat").read_text().split()[0])
 
-    def _counters(self, run: Run) -> tuple[int, int]:
-        """Packets both ways, and interrupts of all cards, since they came up."""
-        name = f"$(dirname $(grep -l {run.card.mac} /sys/class/net/*/address))"
-        output = self._shell(
-            f"cat {name}/statistics/[rt]x_packets; grep -w $(basename {name}) /proc/interrupts"
+    def _traced(self, run: Run, driver: Driver) -> Accesses:
+        before = self._counters(run.card(driver))
+        log = self._folder / "qemu.log"
+        begin = log.stat().st_size
+        self._trace(enable=True)
+        self.shell(run.command(driver, self._host))
+        self._trace(enable=False)
+        packets, interrupts = map(int.__sub__, self._counters(run.card(driver)), before)
+        with log.open("rb") as file:
+            file.seek(begin)
+            counts = collections.Counter(_ACCESS.findall(file.read()))
+        return Accesses(packets, interrupts, counts)
+
+    def _counters(self, card: Card) -> tuple[int, int]:
+        """Packets both ways, and interrupts, since the card came up."""
+        output = self.shell(
+            f"cd /sys/bus/pci/devices/0000:00:{card.slot:02x}.0/net/* || exit 1\n"
+            "cat statistics/[rt]x_packets; grep -w ${PWD##*/} /proc/interrupts"
         )
-        received, sent, interrupts = output.splitlines()[:3]
+        received, sent, interrupts = output.splitlines()
         return int(received) + int(sent), int(interrupts.split()[1])
 
     def _trace(self, *, enable: bool) -> None:
         for event in TRACED:
             self._guest.qmp("trace-event-set-state", {"name": event, "enable": enable})
 
-    def _shell(self, command: str) -> str:
-        answer = self._guest.run(command, 60.0)
-        if answer.status:
-            log = "\n".join(message.text for message in self._guest.console.since(answer.mark))
-            raise RflError(
-                Verdict.FAIL,
-                f"`{command.strip().splitlines()[0]}` and what follows fails in the guest",
-                f"{log}\n{answer.output}".strip(),
-            )
-        return answer.output
 
-
-def _show(drivers: Sequence[Driver], figures: list[list[dict[str, Figures]]]) -> None:
+def _show(
+    drivers: tuple[Driver, Driver], rounds: Sequence[dict[tuple[Run, Driver], Figures]]
+) -> None:
+    in_c, other = drivers
     rows = []
     for run in RUNS:
-        theirs, ours = ([taken[run.word] for taken in side] for side in figures)
-        lower = run.rate == "µs"
-        rates = [[one.rate for one in side] for side in (theirs, ours)]
-        costs = [[one.cost for one in side] for side in (theirs, ours)]
-        rows.append(_row(f"{run.title}, {run.rate}", rates, lower=lower))
-        shares = [statistics.median(one.share for one in side) for side in (theirs, ours)]
-        rows.append(_row(f"  CPU for it, µs for each {run.each}", costs, lower=True, shares=shares))
-    rounds = len(figures[0])
-    names = [driver.name for driver in drivers]
-    title = f"median of {rounds} rounds; above 1, {names[1]} is the better one"
-    table(sys.stdout, title, ("what", *names, "ratio", "by round"), rows)
+        pairs = [(taken[run, in_c], taken[run, other]) for taken in rounds]
+        rates = [(a.rate, b.rate) for a, b in pairs]
+        rows.append(_row(f"{run.title}, {run.rate}", rates, lower=run.lower))
+        costs = [(a.cost, b.cost) for a, b in pairs]
+        row = _row(f"  CPU for it, µs for each {run.each}", costs, lower=True)
+        shares = [statistics.median(one.share for one in side) for side in zip(*pairs, strict=True)]
+        cells = [f"{row[1 + i]} ({share:.0%})" for i, share in enumerate(shares)]
+        rows.append((row[0], *cells, *row[3:]))
+    title = f"medians of {len(rounds)} rounds; above 1, {other.name} is the better one"
+    columns = ("what", in_c.name, other.name, "ratio", "half of the rounds")
+    table(sys.stdout, title, columns, rows)
 
 
-def _row(
-    title: str, sides: Sequence[Sequence[float]], *, lower: bool, shares: Sequence[float] = ()
-) -> tuple[str, ...]:
-    """A row of the table; `lower` is better, or higher is."""
-    theirs, ours = map(statistics.median, sides)
-    by_round = sorted(b / a for a, b in zip(*(sides[::-1] if lower else sides), strict=True))
-    cells = [f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in (theirs, ours)]
-    if shares:
-        cells = [f"{cell} ({share:.0%})" for cell, share in zip(cells, shares, strict=True)]
-    ratio = theirs / ours if lower else ours / theirs
-    return title, *cells, f"{ratio:.2f}", f"{by_round[0]:.2f} to {by_round[-1]:.2f}"
+def _row(title: str, pairs: Sequence[tuple[float, float]], *, lower: bool) -> tuple[str, ...]:
+    """A row of the table; `lower` is better, or higher is. The ratio is of each round's pair."""
+    cells = [
+        f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+        for value in map(statistics.median, zip(*pairs, strict=True))
+    ]
+    ratios = sorted(a / b if lower else b / a for a, b in pairs)
+    left_out = len(ratios) // 4
+    low, high = ratios[left_out], ratios[-1 - left_out]
+    return title, *cells, f"{statistics.median(ratios):.2f}", f"{low:.2f} to {high:.2f}"
 
 
-def _show_accesses(drivers: Sequence[Driver], found: Sequence[dict[str, Accesses]]) -> None:
-    rows = []
-    for run in RUNS:
-        for driver, by_run in zip(drivers, found, strict=True):
-            one = by_run[run.word]
-            rows.append(
-                (
-                    run.title,
-                    driver.name,
-                    f"{one.interrupts / one.packets:.3f}",
-                    f"{one.counts.total() / one.packets:.3f}",
-                    ", ".join(one.most()),
-                )
-            )
+def _show_accesses(drivers: Sequence[Driver], found: dict[tuple[Run, Driver], Accesses]) -> None:
+    rows = [
+        (
+            run.title,
+            driver.name,
+            f"{one.interrupts / one.packets:.3f}",
+            f"{one.counts.total() / one.packets:.3f}",
+            ", ".join(one.most()),
+        )
+        for (run, driver), one in found.items()
+    ]
     columns = ("what", "driver", "interrupts", "accesses", "of them")
     table(sys.stdout, "for each packet, with the accesses traced", columns, rows)
 

@@ -7,7 +7,7 @@
  *	traffic tcp-recv ADDRESS PORT SECONDS
  *	traffic udp-send ADDRESS PORT SECONDS
  *	traffic udp-recv ADDRESS PORT SECONDS
- *	traffic ping     ADDRESS COUNT
+ *	traffic ping     ADDRESS COUNT MILLISECONDS, the pause before each
  *
  * It prints `NAME VALUE` lines: `units` that came through (bytes of TCP, datagrams
  * of UDP, echoes), the `nanoseconds` that they took, and for ping the `median`
@@ -184,7 +184,7 @@ static long long median(long long *values, int count)
 	return values[count / 2];
 }
 
-static void ping(const char *host, int count)
+static void ping(const char *host, int count, int pause)
 {
 	static long long trips[MOST_ECHOES];
 	int fd = dial(RAW, IPPROTO_ICMP, host, 0);
@@ -199,6 +199,8 @@ static void ping(const char *host, int count)
 		long long sent;
 
 		request.checksum = checksum((unsigned short *)&request, sizeof(request) / 2);
+		if (pause)
+			usleep(pause * 1000);
 		sent = now();
 		if (write(fd, &request, sizeof(request)) < 0)
 			fail("send");
@@ -214,21 +216,19 @@ static void ping(const char *host, int count)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 3 ? argv[1] : "";
+	static const struct {
+		const char *word;
+		void (*run)(const char *host, int first, int second);
+	} runs[] = {
+		{ "tcp-send", tcp_send }, { "tcp-recv", tcp_recv }, { "udp-send", udp_send },
+		{ "udp-recv", udp_recv }, { "ping", ping },
+	};
 
-	if (!strcmp(what, "ping"))
-		ping(argv[2], atoi(argv[3]));
-	else if (argc != 5)
-		return 2;
-	else if (!strcmp(what, "tcp-send"))
-		tcp_send(argv[2], atoi(argv[3]), atoi(argv[4]));
-	else if (!strcmp(what, "tcp-recv"))
-		tcp_recv(argv[2], atoi(argv[3]), atoi(argv[4]));
-	else if (!strcmp(what, "udp-send"))
-		udp_send(argv[2], atoi(argv[3]), atoi(argv[4]));
-	else if (!strcmp(what, "udp-recv"))
-		udp_recv(argv[2], atoi(argv[3]), atoi(argv[4]));
-	else
-		return 2;
-	return 0;
+	for (size_t i = 0; argc == 5 && i < sizeof(runs) / sizeof(*runs); i++) {
+		if (!strcmp(argv[1], runs[i].word)) {
+			runs[i].run(argv[2], atoi(argv[3]), atoi(argv[4]));
+			return 0;
+		}
+	}
+	return 2;
 }
