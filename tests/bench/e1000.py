@@ -234,8 +234,8 @@ class Bench:
     def _counters(self, card: Card) -> tuple[int, int]:
         """Packets both ways, and interrupts, since the card came up."""
         output = self.shell(
-            f"cd /sys/bus/pci/devices/0000:00:{card.slot:02x}.0/net/* || exit 1\n"
-            "cat statistics/[rt]x_packets; grep -w ${PWD##*/} /proc/interrupts"
+            f"cd /sys/bus/pci/devices/0000:00:{card.slot:02x}.0 || exit 1\n"
+            'cat net/*/statistics/[rt]x_packets; grep "^ *$(cat irq):" /proc/interrupts'
         )
         received, sent, interrupts = output.splitlines()
         return int(received) + int(sent), int(interrupts.split()[1])
