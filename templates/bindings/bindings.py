@@ -15,8 +15,10 @@ SRCARCH is given for a kernel that was built by gcc, whose flags libclang does n
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -338,6 +340,10 @@ def rust(
     names = used_names(folder)
     if srcarch:
         cflags = for_libclang(cflags, srctree, srcarch)
+    if not shutil.which(os.environ.get("RUSTFMT", "rustfmt")):
+        raise WrongError(
+            "error: there is no rustfmt, by which bindgen breaks lines as items() reads"
+        )
     options = bindgen_options(srctree, names)
     done = subprocess.run(
         [bindgen, str(source), *options, "--", *cflags],
