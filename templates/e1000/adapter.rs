@@ -21,16 +21,15 @@ use crate::{
         Sent,
         SkBuff, //
     },
-    receive::Receiver,
+    receive::{
+        Incoming,
+        Receiver, //
+    },
     registers::{
         CAUSES,
         ICR, //
     },
-    transmit::{
-        self,
-        Reclaimer,
-        Transmitter, //
-    },
+    transmit::Transmitter, //
 };
 use kernel::{
     device::{
@@ -43,11 +42,14 @@ use kernel::{
     },
     pci,
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Full,
-        Relaxed,
-        Release, //
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed,
+            Release, //
+        },
+        Arc, //
     }, //
 };
 
@@ -76,17 +78,17 @@ pub(crate) struct Adapter<'bound> {
     transmit_len: Atomic<u32>,
     /// The card was kept from interrupting, until the poll is done.
     masked: Atomic<bool>,
-    /// The card is still to send something, as the last poll has seen.
+    /// The card is still to send something. Stored with the transmit queue's lock held.
     sending: Atomic<bool>,
     /// The link has changed, and the stack does not know.
     link_changed: Atomic<bool>,
     _enabled: net::Enabled<'bound>,
 }
 
-/// What is polled.
-pub(crate) struct Poller<'up> {
-    reclaimer: Reclaimer<'up>,
-    receiver: Receiver<'up>,
+/// What is needed to send.
+pub(crate) struct Outgoing<'up> {
+    transmitter: Transmitter<'up>,
+    incoming: Arc<Incoming>,
 }
 
 impl<'bound> Adapter<'bound> {
@@ -133,11 +135,11 @@ impl net::Driver for Adapter<'_> {
     const NAME: &'static CStr = c"rfl_module";
 
     type Transmitter<'up>
-        = Transmitter<'up>
+        = Outgoing<'up>
     where
         Self: 'up;
-    type Poller<'up>
-        = Poller<'up>
+    type Receiver<'up>
+        = Receiver<'up>
     where
         Self: 'up;
 
@@ -145,27 +147,26 @@ impl net::Driver for Adapter<'_> {
         Ok(self.vectors.index(0)?.into())
     }
 
-    fn open<'up>(&'up self, dev: &Device) -> Result<(Transmitter<'up>, Poller<'up>)> {
+    fn open<'up>(&'up self, dev: &Device) -> Result<(Outgoing<'up>, Receiver<'up>)> {
         self.hardware.check_present(self.dev)?;
         let RingSizes { receive, transmit } = self.ring_sizes();
         let size = BufferSize::for_frame(dev.mtu() + AROUND_PAYLOAD);
-        let (transmitter, reclaimer) = transmit::ring(&self.hardware, self.dev, transmit as usize)?;
-        let receiver = Receiver::new(&self.hardware, self.dev, dev, receive as usize, size)?;
-        let poller = Poller {
-            reclaimer,
-            receiver,
+        let receiver = Receiver::new(&self.hardware, self.dev, receive as usize, size)?;
+        let outgoing = Outgoing {
+            transmitter: Transmitter::new(&self.hardware, self.dev, transmit as usize)?,
+            incoming: receiver.incoming(),
         };
-        Ok((transmitter, poller))
+        Ok((outgoing, receiver))
     }
 
-    fn start(&self, dev: &Device, transmitter: &mut Transmitter<'_>, poller: &mut Poller<'_>) {
+    fn start(&self, dev: &Device, outgoing: &mut Outgoing<'_>, receiver: &mut Receiver<'_>) {
         self.hardware.reset();
         self.hardware.set_address(&dev.address());
         self.hardware.set_link_up();
         self.hardware.set_interrupt_interval(INTERRUPT_INTERVAL);
         self.set_features(dev.features());
-        transmitter.start();
-        poller.receiver.start();
+        outgoing.transmitter.start();
+        receiver.start();
         self.masked.store(true, Relaxed);
         self.sending.store(false, Relaxed);
     }
@@ -194,26 +195,48 @@ impl net::Driver for Adapter<'_> {
         &self,
         dev: &Device,
         napi: &Napi,
-        transmitter: &mut Transmitter<'_>,
+        outgoing: &mut Outgoing<'_>,
         packet: SkBuff,
         more: bool,
     ) -> Sent {
-        transmitter.send(dev, napi, packet, more)
+        let (sent, told) = outgoing.transmitter.send(dev, packet, more);
+        if told {
+            let sending = outgoing.transmitter.is_sending();
+            let was_sending = self.sending.load(Relaxed);
+            if sending != was_sending {
+                self.sending.store(sending, Relaxed);
+            }
+            // A poll asks for the interrupt that tells when the rest is sent. And an answer that
+            // has come already need not wait for its own.
+            if sending && !was_sending || outgoing.incoming.is_ready() && !napi.is_scheduled() {
+                napi.schedule(|| {});
+            }
+        }
+        sent
     }
 
-    fn poll(&self, dev: &Device, poller: &mut Poller<'_>, poll: &Poll<'_>) -> u32 {
-        if self.link_changed.xchg(false, Full) {
+    fn is_sending(&self) -> bool {
+        self.sending.load(Relaxed)
+    }
+
+    fn reclaim(&self, dev: &Device, outgoing: &mut Outgoing<'_>, poll: &Poll<'_>) {
+        outgoing.transmitter.reclaim(dev, Some(poll));
+        self.sending
+            .store(outgoing.transmitter.is_sending(), Relaxed);
+    }
+
+    fn poll(&self, dev: &Device, receiver: &mut Receiver<'_>, poll: &Poll<'_>) -> u32 {
+        if self.link_changed.load(Relaxed) && self.link_changed.xchg(false, Full) {
             self.tell_link(dev);
         }
-        let sending = poller.reclaimer.reclaim(dev, poll);
-        self.sending.store(sending, Relaxed);
-        poller.receiver.receive(dev, poll)
+        receiver.receive(dev, poll)
     }
 
     fn rearm(&self) {
         let sending = self.sending.load(Relaxed);
-        if self.masked.xchg(false, Full) || sending {
-            // Mostly the poll that follows each sending finds it done, and no interrupt is needed.
+        if sending || self.masked.load(Relaxed) {
+            // Before the card, whose next interrupt sets it.
+            self.masked.store(false, Release);
             let sent = if sending {
                 ICR::TRANSMIT_WRITTEN_MASK
             } else {

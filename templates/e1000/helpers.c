@@ -48,12 +48,6 @@ void rust_helper_netif_napi_add(struct net_device *dev,
 	netif_napi_add(dev, napi, poll);
 }
 
-gro_result_t rust_helper_napi_gro_receive(struct napi_struct *napi,
-					  struct sk_buff *skb)
-{
-	return napi_gro_receive(napi, skb);
-}
-
 void rust_helper_netif_start_queue(struct net_device *dev)
 {
 	netif_start_queue(dev);
@@ -77,6 +71,16 @@ bool rust_helper_netif_queue_stopped(const struct net_device *dev)
 void rust_helper_netif_tx_disable(struct net_device *dev)
 {
 	netif_tx_disable(dev);
+}
+
+bool rust_helper_netdev_trylock_queue(struct net_device *dev)
+{
+	return __netif_tx_trylock(netdev_get_tx_queue(dev, 0));
+}
+
+void rust_helper_netdev_unlock_queue(struct net_device *dev)
+{
+	__netif_tx_unlock(netdev_get_tx_queue(dev, 0));
 }
 
 void rust_helper_netif_trans_update(struct net_device *dev)
@@ -128,9 +132,14 @@ void rust_helper_netif_addr_unlock_bh(struct net_device *dev)
 }
 
 void rust_helper_dev_sw_netstats_rx_add(struct net_device *dev,
-					unsigned int len)
+					unsigned int packets, unsigned int len)
 {
-	dev_sw_netstats_rx_add(dev, len);
+	struct pcpu_sw_netstats *tstats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&tstats->syncp);
+	u64_stats_add(&tstats->rx_bytes, len);
+	u64_stats_add(&tstats->rx_packets, packets);
+	u64_stats_update_end(&tstats->syncp);
 }
 
 void rust_helper_dev_sw_netstats_tx_add(struct net_device *dev,
@@ -169,44 +178,28 @@ void rust_helper_dev_kfree_skb_any(struct sk_buff *skb)
 	dev_kfree_skb_any(skb);
 }
 
-struct sk_buff *rust_helper___netdev_alloc_skb_ip_align(struct net_device *dev,
-							unsigned int length,
-							gfp_t gfp)
-{
-	return __netdev_alloc_skb_ip_align(dev, length, gfp);
-}
-
-unsigned int rust_helper_skb_headlen(const struct sk_buff *skb)
-{
-	return skb_headlen(skb);
-}
-
 struct skb_shared_info *rust_helper_skb_shinfo(const struct sk_buff *skb)
 {
 	return skb_shinfo(skb);
 }
 
-unsigned int rust_helper_skb_frag_size(const skb_frag_t *frag)
+/* Whether mapping has failed has to be asked for; here, the answer is the address. */
+static dma_addr_t checked(struct device *dev, dma_addr_t address)
 {
-	return skb_frag_size(frag);
+	return dma_mapping_error(dev, address) ? DMA_MAPPING_ERROR : address;
 }
 
 dma_addr_t rust_helper_skb_frag_dma_map(struct device *dev,
 					const skb_frag_t *frag)
 {
-	return skb_frag_dma_map(dev, frag);
+	return checked(dev, skb_frag_dma_map(dev, frag));
 }
 
 dma_addr_t rust_helper_dma_map_single(struct device *dev, void *buffer,
 				      size_t size,
 				      enum dma_data_direction direction)
 {
-	return dma_map_single(dev, buffer, size, direction);
-}
-
-int rust_helper_dma_mapping_error(struct device *dev, dma_addr_t address)
-{
-	return dma_mapping_error(dev, address);
+	return checked(dev, dma_map_single(dev, buffer, size, direction));
 }
 
 void rust_helper_dma_sync_single_for_cpu(struct device *dev, dma_addr_t address,
@@ -229,9 +222,21 @@ void rust_helper_skb_tx_timestamp(struct sk_buff *skb)
 }
 
 /* bindgen names these members' unions by numbers. */
-void rust_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+void rust_helper_skb_set_protocol(struct sk_buff *skb, struct net_device *dev)
 {
-	skb->protocol = protocol;
+	skb->protocol = eth_type_trans(skb, dev);
+}
+
+u16 rust_helper_skb_csum_offset(const struct sk_buff *skb)
+{
+	return skb->csum_offset;
+}
+
+void rust_helper_skb_reserve_put(struct sk_buff *skb, unsigned int headroom,
+				 unsigned int len)
+{
+	skb_reserve(skb, headroom);
+	__skb_put(skb, len);
 }
 
 /* The checksum's state lies in bit fields. */
@@ -245,19 +250,9 @@ void rust_helper_skb_checksum_unnecessary(struct sk_buff *skb)
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
 }
 
-u16 rust_helper_skb_csum_offset(const struct sk_buff *skb)
-{
-	return skb->csum_offset;
-}
-
 int rust_helper_skb_checksum_start_offset(const struct sk_buff *skb)
 {
 	return skb_checksum_start_offset(skb);
-}
-
-bool rust_helper_skb_is_gso(const struct sk_buff *skb)
-{
-	return skb_is_gso(skb);
 }
 
 int rust_helper_skb_cow_head(struct sk_buff *skb, unsigned int headroom)

@@ -11,7 +11,6 @@ mod device;
 mod dma;
 mod ethtool;
 mod pci;
-mod queue;
 mod skb;
 
 pub(crate) use self::{
@@ -35,11 +34,6 @@ pub(crate) use self::{
         Mapping, //
     },
     pci::Enabled,
-    queue::{
-        queue,
-        Consumer,
-        Producer, //
-    },
     skb::{
         Offload,
         OnWire,

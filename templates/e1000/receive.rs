@@ -33,9 +33,16 @@ use kernel::{
         io_write, //
     },
     prelude::*,
-    sync::barrier::{
-        dma_mb,
-        Read, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        barrier::{
+            dma_mb,
+            Read, //
+        },
+        Arc, //
     }, //
 };
 
@@ -45,16 +52,33 @@ const HEADER: u32 = 14;
 /// Packets up to this length, in bytes, are copied, which costs less than a new buffer.
 const COPIED: u32 = 256;
 
+/// What both ways of packets see of the ring: whether something has come.
+pub(crate) struct Incoming {
+    ring: Coherent<[ReceiveDescriptor]>,
+    /// The descriptor that is looked at next.
+    next: Atomic<usize>,
+}
+
+impl Incoming {
+    /// Whether a packet waits for being received.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.status(self.next.load(Relaxed)).done()
+    }
+
+    fn status(&self, index: usize) -> ReceiveStatus {
+        // The ring's length is a power of two, so that the index is in it.
+        let index = index & (self.ring.len() - 1);
+        ReceiveStatus::from(io_read!(self.ring, [panic: index].status))
+    }
+}
+
 /// The ring for receiving.
 pub(crate) struct Receiver<'up> {
-    // The first to be dropped is the ring, which nothing of the card's is to point to by then.
-    ring: Coherent<[ReceiveDescriptor]>,
+    incoming: Arc<Incoming>,
     buffers: KVec<ReceiveBuffer<'up>>,
     hardware: &'up Hardware<'up>,
     dev: &'up device::Device<Bound>,
     size: BufferSize,
-    /// The descriptor that the card writes next.
-    next: usize,
     /// We are in the middle of a packet that does not fit a buffer, and is dropped.
     skipping: bool,
 }
@@ -64,34 +88,41 @@ impl<'up> Receiver<'up> {
     pub(crate) fn new(
         hardware: &'up Hardware<'up>,
         dev: &'up device::Device<Bound>,
-        netdev: &Device,
         len: usize,
         size: BufferSize,
     ) -> Result<Self> {
         let ring = Coherent::<ReceiveDescriptor>::zeroed_slice(dev, len, GFP_KERNEL)?;
         let mut buffers = KVec::with_capacity(len, GFP_KERNEL)?;
         for index in 0..len {
-            let buffer = ReceiveBuffer::new(dev, netdev, size.bytes())?;
+            let buffer = ReceiveBuffer::new(dev, None, size.bytes())?;
             io_write!(ring, [try: index].buffer, buffer.address());
             buffers.push(buffer, GFP_KERNEL)?;
         }
-        Ok(Self {
+        let incoming = Incoming {
             ring,
+            next: Atomic::new(0),
+        };
+        Ok(Self {
+            incoming: Arc::new(incoming, GFP_KERNEL)?,
             buffers,
             hardware,
             dev,
             size,
-            next: 0,
             skipping: false,
         })
+    }
+
+    /// What the other way of packets is to see.
+    pub(crate) fn incoming(&self) -> Arc<Incoming> {
+        self.incoming.clone()
     }
 
     /// Step 3: tells the card of the ring, and of all its descriptors but one: if it had all, it
     /// would take the ring to be empty.
     pub(crate) fn start(&self) {
         self.hardware.start_receive(
-            self.ring.dma_address(),
-            self.ring.size() as u32,
+            self.incoming.ring.dma_address(),
+            self.incoming.ring.size() as u32,
             self.before(0),
             self.size,
         );
@@ -100,16 +131,17 @@ impl<'up> Receiver<'up> {
     /// The index before another, in the ring.
     fn before(&self, index: usize) -> u16 {
         // CAST: The ring has at most `MOST` descriptors.
-        (index.wrapping_sub(1) & (self.ring.len() - 1)) as u16
+        (index.wrapping_sub(1) & (self.incoming.ring.len() - 1)) as u16
     }
 
-    /// Hands up to `budget` packets to the stack and returns their number.
+    /// Hands up to `poll.budget()` packets to the stack and returns their number, with those that
+    /// were dropped.
     pub(crate) fn receive(&mut self, dev: &Device, poll: &Poll<'_>) -> u32 {
+        let first = self.incoming.next.load(Relaxed);
         let mut received = 0;
-        let mut seen = 0;
+        let mut index = first;
         while received < poll.budget() {
-            let index = self.next;
-            let status = ReceiveStatus::from(io_read!(self.ring, [panic: index].status));
+            let status = self.incoming.status(index);
             if !status.done() {
                 break;
             }
@@ -121,11 +153,11 @@ impl<'up> Receiver<'up> {
                 Err(_) => dev.receive_dropped(),
             }
             received += 1;
-            seen += 1;
-            self.next = (index + 1) & (self.ring.len() - 1);
+            index = (index + 1) & (self.incoming.ring.len() - 1);
         }
-        if seen > 0 {
-            self.hardware.give_receive(self.before(self.next));
+        if received > 0 {
+            self.incoming.next.store(index, Relaxed);
+            self.hardware.give_receive(self.before(index));
         }
         received
     }
@@ -139,8 +171,8 @@ impl<'up> Receiver<'up> {
     ) -> Result<Option<SkBuff>> {
         let packet = self.packet(index, status, poll);
         let address = self.buffers.get(index).ok_or(EINVAL)?.address();
-        io_write!(self.ring, [try: index].buffer, address);
-        io_write!(self.ring, [try: index].status, 0);
+        io_write!(self.incoming.ring, [try: index].buffer, address);
+        io_write!(self.incoming.ring, [try: index].status, 0);
         packet
     }
 
@@ -163,7 +195,7 @@ impl<'up> Receiver<'up> {
         let mut packet = if len <= COPIED {
             buffer.copy_packet(poll, len)?
         } else {
-            let new = ReceiveBuffer::in_poll(self.dev, poll, self.size.bytes())?;
+            let new = ReceiveBuffer::new(self.dev, Some(poll), self.size.bytes())?;
             core::mem::replace(buffer, new).into_packet(len)?
         };
         if status.transport_checksum()

@@ -4,7 +4,7 @@
 //!
 //! It takes six steps for a packet to come and go:
 //!
-//! 1. The rings: descriptors in coherent DMA memory ([`transmit::ring`], [`Receiver::new`]).
+//! 1. The rings: descriptors in coherent DMA memory ([`Transmitter::new`], [`Receiver::new`]).
 //! 2. The buffers: memory that the card writes packets to ([`net::ReceiveBuffer`]).
 //! 3. The ring registers: base, length, head and tail ([`Hardware::start_transmit`],
 //!    [`Hardware::start_receive`]).
@@ -41,7 +41,10 @@ use net::{
     Setup, //
 };
 #[cfg(doc)]
-use receive::Receiver;
+use {
+    receive::Receiver,
+    transmit::Transmitter, //
+};
 
 struct RflModule;
 

@@ -2,10 +2,10 @@
 
 //! Step 6: transmit.
 //!
-//! The ring has two ends. The stack's packets come in at the [`Transmitter`]: it maps each, writes
-//! a descriptor for every piece, and gives them to the card by the tail register. When the card
-//! has written a packet's last descriptor back, the [`Reclaimer`] unmaps and frees it. Between the
-//! two lies a queue that holds what belongs to each descriptor.
+//! Packets come in at the ring's tail: each is mapped, and gets a descriptor for every piece; then
+//! the tail register tells the card. When the card has written a packet's last descriptor back, the
+//! packet is unmapped and freed, and the ring's head moves on. QEMU's card does so at once, so that
+//! it is looked for right after telling the card; what is left then, a poll reclaims.
 
 use crate::{
     descriptors::{
@@ -17,15 +17,11 @@ use crate::{
     },
     hardware::Hardware,
     net::{
-        queue,
-        Consumer,
         Device,
         Mapping,
-        Napi,
         Offload,
         OnWire,
         Poll,
-        Producer,
         Sent,
         SkBuff, //
     },
@@ -40,14 +36,7 @@ use kernel::{
         io_read,
         io_write, //
     },
-    prelude::*,
-    sync::{
-        barrier::{
-            smp_mb,
-            Full, //
-        },
-        Arc, //
-    }, //
+    prelude::*, //
 };
 
 /// The most bytes that one descriptor may stand for.
@@ -62,87 +51,102 @@ const PIECE: u32 = 4096;
 const MOST_DESCRIPTORS: usize = 1 + 1 + (65536 / PIECE as usize + 1) + 18;
 
 /// What belongs to a descriptor of the ring.
+#[derive(Default)]
 struct Slot<'up> {
     /// The memory that it stands for. Unmapped before the packet is freed.
-    _mapping: Option<Mapping<'up>>,
+    mapping: Option<Mapping<'up>>,
     /// The packet, at its last descriptor.
     packet: Option<SkBuff>,
     /// The index of the packet's last descriptor, which is the one that the card writes back.
     last: usize,
 }
 
-/// The end of the ring where packets come in.
+/// The ring for sending. Its indices count on and on: an index modulo the ring's length, a power of
+/// two, is a place in it.
 pub(crate) struct Transmitter<'up> {
     hardware: &'up Hardware<'up>,
     dev: &'up device::Device<Bound>,
-    ring: Arc<Coherent<[TransmitDescriptor]>>,
-    slots: Producer<Slot<'up>>,
+    ring: Coherent<[TransmitDescriptor]>,
+    slots: KVec<Slot<'up>>,
     /// The context that the card was told of last, which holds until the next.
     context: Option<(ContextOffsets, ContextCommand)>,
-    /// The index up to which the card was told of descriptors.
+    /// The first descriptor that was not reclaimed.
+    head: usize,
+    /// The first descriptor that is not in use.
+    tail: usize,
+    /// The first descriptor that the card was not told of.
     given: usize,
 }
 
-/// The end of the ring where packets go out.
-pub(crate) struct Reclaimer<'up> {
-    ring: Arc<Coherent<[TransmitDescriptor]>>,
-    slots: Consumer<Slot<'up>>,
-}
-
-/// Steps 1 and 2: allocates a ring of `len` descriptors, a power of two.
-pub(crate) fn ring<'up>(
-    hardware: &'up Hardware<'up>,
-    dev: &'up device::Device<Bound>,
-    len: usize,
-) -> Result<(Transmitter<'up>, Reclaimer<'up>)> {
-    let ring = Arc::new(
-        Coherent::<TransmitDescriptor>::zeroed_slice(dev, len, GFP_KERNEL)?,
-        GFP_KERNEL,
-    )?;
-    let (producer, consumer) = queue(len)?;
-    let transmitter = Transmitter {
-        hardware,
-        dev,
-        ring: ring.clone(),
-        slots: producer,
-        context: None,
-        given: 0,
-    };
-    let reclaimer = Reclaimer {
-        ring,
-        slots: consumer,
-    };
-    Ok((transmitter, reclaimer))
-}
-
 impl<'up> Transmitter<'up> {
+    /// Steps 1 and 2: allocates a ring of `len` descriptors, a power of two.
+    pub(crate) fn new(
+        hardware: &'up Hardware<'up>,
+        dev: &'up device::Device<Bound>,
+        len: usize,
+    ) -> Result<Self> {
+        let mut slots = KVec::with_capacity(len, GFP_KERNEL)?;
+        for _ in 0..len {
+            slots.push(Slot::default(), GFP_KERNEL)?;
+        }
+        Ok(Self {
+            hardware,
+            dev,
+            ring: Coherent::zeroed_slice(dev, len, GFP_KERNEL)?,
+            slots,
+            context: None,
+            head: 0,
+            tail: 0,
+            given: 0,
+        })
+    }
+
     /// Step 3: tells the card of the ring.
     pub(crate) fn start(&self) {
         self.hardware
             .start_transmit(self.ring.dma_address(), self.ring.size() as u32);
     }
 
+    /// Where an index is in the ring.
+    #[inline]
+    fn place(&self, index: usize) -> usize {
+        index & (self.slots.len() - 1)
+    }
+
+    /// Whether any packet might not find room.
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.slots.len() - self.tail.wrapping_sub(self.head) <= MOST_DESCRIPTORS
+    }
+
+    /// Whether something was not reclaimed.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.head != self.tail
+    }
+
     /// Sends a packet. Unless there are `more`, the card is told of all that it was not told of,
-    /// and a poll is asked for, since it may be done very soon.
-    pub(crate) fn send(&mut self, dev: &Device, napi: &Napi, packet: SkBuff, more: bool) -> Sent {
-        if self.stop_if_full(dev) {
-            self.give(napi);
-            return Sent::Busy(packet);
+    /// and then the second value is true.
+    pub(crate) fn send(&mut self, dev: &Device, packet: SkBuff, more: bool) -> (Sent, bool) {
+        if self.is_full() {
+            let told = self.give(dev);
+            if self.is_full() {
+                dev.stop_queue();
+                return (Sent::Busy(packet), told);
+            }
         }
         let tell = match self.put(packet) {
-            Ok(wire) => {
-                let tell = dev.sent(wire, more);
-                self.stop_if_full(dev) || tell
-            }
+            Ok(wire) => dev.sent(wire, more) || self.is_full(),
             Err(_) => {
                 dev.transmit_dropped();
                 !more
             }
         };
-        if tell {
-            self.give(napi);
+        let told = tell && self.give(dev);
+        if self.is_full() {
+            // Whoever reclaims next has the queue's lock as well, and wakes it.
+            dev.stop_queue();
         }
-        Sent::Taken
+        (Sent::Taken, told)
     }
 
     /// Puts a packet into the ring, or drops it, and says what it will be on the wire.
@@ -154,109 +158,129 @@ impl<'up> Transmitter<'up> {
         let context = offload
             .map(|offload| context(offload, packet.len()))
             .transpose()?;
-        let new_context = context.filter(|_| context != self.context);
 
-        let first = self.slots.tail();
-        let pieces = packet.pieces().map(|len| len.div_ceil(PIECE) as usize);
-        let count = pieces.sum::<usize>() + usize::from(new_context.is_some());
-        let mut writer = Writer {
-            ring: &self.ring,
-            slots: &mut self.slots,
-            next: first,
-            last: first.wrapping_add(count).wrapping_sub(1),
-        };
-        if let Some((offsets, command)) = new_context {
-            writer.write(offsets.into(), command.into(), None, None)?;
+        let first = self.tail;
+        let mut next = first;
+        if let Some((offsets, command)) = context.filter(|_| context != self.context) {
+            self.write(next, offsets.into(), command.into())?;
+            next = next.wrapping_add(1);
         }
-        // A piece is written when the next is known, for the last is written otherwise.
-        let mut piece: Option<(u64, TransmitCommand, Option<Mapping<'up>>)> = None;
-        let mapped = packet.map(self.dev, |mapping| {
+        let mut last = TransmitCommand::zeroed();
+        let dev = self.dev;
+        let mapped = packet.map(dev, |mapping| {
             let (address, len) = (mapping.address(), mapping.len());
-            let mut mapping = Some(mapping);
             for begin in (0..len).step_by(PIECE as usize) {
-                let bytes = (len - begin).min(PIECE);
-                let mapping = mapping.take_if(|_| begin + bytes == len);
-                let command = command.try_with_length(u64::from(bytes))?;
-                if let Some((address, command, mapping)) =
-                    piece.replace((address + u64::from(begin), command, mapping))
-                {
-                    writer.write(address, command.into(), mapping, None)?;
-                }
+                last = command.try_with_length(u64::from((len - begin).min(PIECE)))?;
+                self.write(next, address + u64::from(begin), last.into())?;
+                next = next.wrapping_add(1);
             }
+            self.slot(next.wrapping_sub(1))?.mapping = Some(mapping);
             Ok(())
         });
+        let end = next.wrapping_sub(1);
         let written = mapped.and_then(|()| {
-            let (address, command, mapping) = piece.take().ok_or(EINVAL)?;
-            let command = command.with_end_of_packet(true).with_report_status(true);
+            let place = self.place(end);
+            let last = last.with_end_of_packet(true).with_report_status(true);
+            io_write!(self.ring, [try: place].command, last.into());
             packet.timestamp();
-            writer.write(address, command.into(), mapping, Some(packet))
+            self.slot(end)?.packet = Some(packet);
+            self.slot(first)?.last = end;
+            Ok(())
         });
         if let Err(error) = written {
             // What was mapped so far is unmapped; the card has seen none of it.
-            self.slots.abort();
+            while next != first {
+                next = next.wrapping_sub(1);
+                self.slot(next)?.mapping = None;
+            }
             return Err(error);
         }
-        self.slots.commit();
+        self.tail = next;
         self.context = context.or(self.context);
         Ok(wire)
     }
 
-    /// Stops the queue if the ring could not take any packet; returns whether it did.
-    fn stop_if_full(&self, dev: &Device) -> bool {
-        if self.slots.room() > MOST_DESCRIPTORS {
-            return false;
+    /// Fills a descriptor that is not in use. Fails with `ENOSPC` if there is none.
+    #[inline]
+    fn write(&mut self, index: usize, buffer: u64, command: u64) -> Result {
+        if index.wrapping_sub(self.head) >= self.slots.len() - 1 {
+            return Err(ENOSPC);
         }
-        dev.stop_queue();
-        // The reclaimer makes room, then looks whether the queue is stopped; we do it the other
-        // way round, with the same barrier between the two.
-        smp_mb(Full);
-        if self.slots.room() > MOST_DESCRIPTORS {
-            dev.start_queue();
-            return false;
-        }
-        true
-    }
-
-    /// Tells the card of what it was not told of.
-    fn give(&mut self, napi: &Napi) {
-        let tail = self.slots.tail();
-        if tail != self.given {
-            self.given = tail;
-            // CAST: The ring has at most `MOST` descriptors.
-            self.hardware
-                .give_transmit((tail & (self.ring.len() - 1)) as u16);
-            napi.schedule(|| {});
-        }
-    }
-}
-
-/// The descriptors of one packet, being written.
-struct Writer<'a, 'up> {
-    ring: &'a Coherent<[TransmitDescriptor]>,
-    slots: &'a mut Producer<Slot<'up>>,
-    next: usize,
-    last: usize,
-}
-
-impl<'up> Writer<'_, 'up> {
-    fn write(
-        &mut self,
-        buffer: u64,
-        command: u64,
-        mapping: Option<Mapping<'up>>,
-        packet: Option<SkBuff>,
-    ) -> Result {
-        self.slots.stage(Slot {
-            _mapping: mapping,
-            packet,
-            last: self.last,
-        })?;
-        // The ring's length is a power of two, so that the index is in it.
-        let index = self.next & (self.ring.len() - 1);
-        io_write!(self.ring, [try: index].buffer, buffer);
-        io_write!(self.ring, [try: index].command, command);
-        self.next = self.next.wrapping_add(1);
+        let place = self.place(index);
+        io_write!(self.ring, [try: place].buffer, buffer);
+        io_write!(self.ring, [try: place].command, command);
         Ok(())
+    }
+
+    #[inline]
+    fn slot(&mut self, index: usize) -> Result<&mut Slot<'up>> {
+        let place = self.place(index);
+        self.slots.get_mut(place).ok_or(EINVAL)
+    }
+
+    /// Tells the card of what it was not told of, and reclaims; returns whether there was anything.
+    fn give(&mut self, dev: &Device) -> bool {
+        let tell = self.given != self.tail;
+        if tell {
+            self.given = self.tail;
+            // CAST: The ring has at most 4096 descriptors.
+            self.hardware.give_transmit(self.place(self.tail) as u16);
+        }
+        self.reclaim(dev, None);
+        tell
+    }
+
+    /// Unmaps and frees what was sent, and wakes the queue if there is room again.
+    pub(crate) fn reclaim(&mut self, dev: &Device, poll: Option<&Poll<'_>>) {
+        let (mut packets, mut bytes) = (0, 0);
+        while let Some(packet) = self.next_done() {
+            packets += 1;
+            bytes += packet.len();
+            packet.consume(poll);
+        }
+        if packets > 0 {
+            dev.completed(packets, bytes);
+            if !self.is_full() && dev.queue_stopped() {
+                dev.wake_queue();
+            }
+        }
+    }
+
+    /// The next packet that the card is done with, no longer mapped.
+    fn next_done(&mut self) -> Option<SkBuff> {
+        if self.head == self.given {
+            return None;
+        }
+        let last = self.slots.get(self.place(self.head))?.last;
+        let place = self.place(last);
+        if !TransmitCommand::from(io_read!(self.ring, [panic: place].command)).done() {
+            return None;
+        }
+        self.release(last)
+    }
+
+    /// Takes a packet out of the ring, whose last descriptor is known.
+    fn release(&mut self, last: usize) -> Option<SkBuff> {
+        while self.head != last {
+            self.slot(self.head).ok()?.mapping = None;
+            self.head = self.head.wrapping_add(1);
+        }
+        self.head = self.head.wrapping_add(1);
+        let slot = self.slot(last).ok()?;
+        slot.mapping = None;
+        slot.packet.take()
+    }
+}
+
+impl Drop for Transmitter<'_> {
+    fn drop(&mut self) {
+        // In the order of the ring, so that no packet goes before its memory is unmapped.
+        while self.head != self.tail {
+            let Some(last) = self.slots.get(self.place(self.head)).map(|slot| slot.last) else {
+                return;
+            };
+            self.release(last);
+        }
     }
 }
 
@@ -273,44 +297,5 @@ fn command(offload: Option<Offload>) -> TransmitCommand {
             .with_insert_transport_checksum(true)
             .with_insert_network_checksum(true)
             .with_segment(true),
-    }
-}
-
-impl Reclaimer<'_> {
-    /// Unmaps and frees what was sent, and wakes the queue if there is room again. Returns whether
-    /// the card is still to send something.
-    pub(crate) fn reclaim(&mut self, dev: &Device, poll: &Poll<'_>) -> bool {
-        let (mut packets, mut bytes) = (0, 0);
-        while let Some(slot) = self.slots.peek() {
-            if !self.is_done(slot.last) {
-                break;
-            }
-            let Some(slot) = self.slots.pop() else {
-                break;
-            };
-            let Slot {
-                _mapping, packet, ..
-            } = slot;
-            drop(_mapping);
-            if let Some(packet) = packet {
-                packets += 1;
-                bytes += packet.len();
-                packet.consume(poll);
-            }
-        }
-        if packets > 0 {
-            dev.completed(packets, bytes);
-            // See `stop_if_full`.
-            smp_mb(Full);
-            if dev.queue_stopped() && self.slots.room() > 2 * MOST_DESCRIPTORS {
-                dev.wake_queue();
-            }
-        }
-        !self.slots.is_empty()
-    }
-
-    fn is_done(&self, index: usize) -> bool {
-        let index = index & (self.ring.len() - 1);
-        TransmitCommand::from(io_read!(self.ring, [panic: index].command)).done()
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! A [`Registration`] owns a `struct net_device`, in whose private area a [`Driver`] lies. What a
 //! driver needs only while its interface is up are two values which [`Driver::open`] returns, one
-//! for each of the two paths that a packet takes. C promises that `ndo_start_xmit` of a queue runs
-//! on one CPU at a time, and so does a poll of NAPI: that is why those callbacks get `&mut` to
-//! their value, and need no lock of their own.
+//! for each of the two ways that a packet goes. Whoever has the lock of the transmit queue has
+//! `&mut` to the one, as C takes that lock for `ndo_start_xmit`; whoever polls has `&mut` to the
+//! other, as one poll runs at a time. So a driver needs no lock of its own.
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
@@ -20,7 +20,10 @@ use super::{
     }, //
 };
 use core::{
-    cell::UnsafeCell,
+    cell::{
+        Cell,
+        UnsafeCell, //
+    },
     marker::PhantomData,
     ptr::NonNull, //
 };
@@ -162,8 +165,8 @@ pub(crate) trait Driver: Send + Sync + Sized {
     where
         Self: 'up;
 
-    /// What it needs to receive, and to clean up behind what was sent.
-    type Poller<'up>: Send
+    /// What it needs to receive.
+    type Receiver<'up>: Send
     where
         Self: 'up;
 
@@ -171,14 +174,14 @@ pub(crate) trait Driver: Send + Sync + Sized {
     fn interrupt_line(&self) -> Result<IrqRequest<'_>>;
 
     /// Allocates what the interface needs to be up. The hardware is at rest, and stays so.
-    fn open<'up>(&'up self, dev: &Device) -> Result<(Self::Transmitter<'up>, Self::Poller<'up>)>;
+    fn open<'up>(&'up self, dev: &Device) -> Result<(Self::Transmitter<'up>, Self::Receiver<'up>)>;
 
     /// Lets the hardware work with what `open` has made; it does not interrupt yet.
     fn start(
         &self,
         dev: &Device,
         transmitter: &mut Self::Transmitter<'_>,
-        poller: &mut Self::Poller<'_>,
+        receiver: &mut Self::Receiver<'_>,
     );
 
     /// Stops the hardware: when this returns, it neither reads nor writes memory, and does not
@@ -198,9 +201,15 @@ pub(crate) trait Driver: Send + Sync + Sized {
         more: bool,
     ) -> Sent;
 
-    /// Receives up to `poll.budget()` packets and returns their number, and cleans up behind what
-    /// was sent. Returning the whole budget says that there is more to do.
-    fn poll(&self, dev: &Device, poller: &mut Self::Poller<'_>, poll: &Poll<'_>) -> u32;
+    /// Whether something was given to the hardware that [`Self::reclaim`] has not seen done.
+    fn is_sending(&self) -> bool;
+
+    /// Cleans up behind what was sent, in a poll.
+    fn reclaim(&self, dev: &Device, transmitter: &mut Self::Transmitter<'_>, poll: &Poll<'_>);
+
+    /// Receives up to `poll.budget()` packets and returns their number. Returning the whole budget
+    /// says that there are more.
+    fn poll(&self, dev: &Device, receiver: &mut Self::Receiver<'_>, poll: &Poll<'_>) -> u32;
 
     /// Lets the hardware interrupt: at the start, and after the last poll.
     fn rearm(&self);
@@ -362,6 +371,13 @@ impl Napi {
             }
         }
     }
+
+    /// Whether a poll is due, or goes on.
+    pub(crate) fn is_scheduled(&self) -> bool {
+        // SAFETY: It is valid. Others change the word at any time, and one look at it will do.
+        let state = unsafe { (&raw const (*self.0.get()).state).read_volatile() };
+        state & (1 << bindings::NAPI_STATE_SCHED) != 0
+    }
 }
 
 /// A poll that is going on.
@@ -369,6 +385,8 @@ pub(crate) struct Poll<'a> {
     dev: &'a Device,
     napi: *mut bindings::napi_struct,
     budget: c_int,
+    /// How many packets, and bytes, were received.
+    received: Cell<(u32, u32)>,
 }
 
 impl Poll<'_> {
@@ -386,13 +404,23 @@ impl Poll<'_> {
 
     /// Hands a packet to the stack, which merges it with others if it can.
     pub(crate) fn receive(&self, packet: SkBuff) {
-        let len = packet.len();
+        let (packets, bytes) = self.received.get();
+        self.received.set((packets + 1, bytes + packet.len()));
         let skb = packet.into_raw();
         // SAFETY: The packet was ours, and we are in the poll of this `struct napi_struct`.
         unsafe {
-            bindings::skb_set_protocol(skb, bindings::eth_type_trans(skb, self.dev.as_raw()));
-            bindings::napi_gro_receive(self.napi, skb);
-            bindings::dev_sw_netstats_rx_add(self.dev.as_raw(), len);
+            bindings::skb_set_protocol(skb, self.dev.as_raw());
+            bindings::gro_receive_skb(&raw mut (*self.napi).gro, skb);
+        }
+    }
+}
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        let (packets, bytes) = self.received.get();
+        if packets > 0 {
+            // SAFETY: The device is valid, and we are still on the CPU that polls.
+            unsafe { bindings::dev_sw_netstats_rx_add(self.dev.as_raw(), packets, bytes) };
         }
     }
 }
@@ -413,7 +441,7 @@ struct Up<'up, T: Driver + 'up> {
     /// The first to be dropped.
     _line: Pin<KBox<irq::Registration<'up, Line<'up, T>>>>,
     transmitter: UnsafeCell<T::Transmitter<'up>>,
-    poller: UnsafeCell<T::Poller<'up>>,
+    receiver: UnsafeCell<T::Receiver<'up>>,
 }
 
 /// What handles the interrupt.
@@ -443,7 +471,7 @@ impl<T: Driver> Private<T> {
     ///
     /// The RTNL lock is held, the interface is down, and `self` is the private area of `dev`.
     unsafe fn up<'up>(&'up self, dev: &Device) -> Result {
-        let (transmitter, poller) = self.driver.open(dev)?;
+        let (transmitter, receiver) = self.driver.open(dev)?;
         let line = Line {
             napi: self.napi(),
             driver: &self.driver,
@@ -457,18 +485,18 @@ impl<T: Driver> Private<T> {
             Up::<'up, T> {
                 _line: KBox::pin_init(line, GFP_KERNEL)?,
                 transmitter: UnsafeCell::new(transmitter),
-                poller: UnsafeCell::new(poller),
+                receiver: UnsafeCell::new(receiver),
             },
             GFP_KERNEL,
         )?;
 
         let Up {
             transmitter,
-            poller,
+            receiver,
             ..
         } = &mut *up;
         self.driver
-            .start(dev, transmitter.get_mut(), poller.get_mut());
+            .start(dev, transmitter.get_mut(), receiver.get_mut());
         self.up.store(KBox::into_raw(up).cast(), Release);
 
         // SAFETY: The device is valid, NAPI was disabled while the interface was down, and the
@@ -644,11 +672,27 @@ impl<T: Driver> Callbacks<T> {
         // SAFETY: `napi` was added to a device that a registration of `T` owns.
         let (dev, private) = unsafe { parts::<T>((*napi).dev) };
         let up = private.up.load(Acquire).cast::<Up<'_, T>>();
+        let poll = Poll {
+            dev,
+            napi,
+            budget,
+            received: Cell::new((0, 0)),
+        };
         // SAFETY: `up` is there from before `napi_enable` until after `napi_disable`, which waits
-        // for us; and one poll runs at a time, so that nobody else has the poller.
-        let poller = unsafe { &mut *(*up).poller.get() };
-        let poll = Poll { dev, napi, budget };
-        let done = private.driver.poll(dev, poller, &poll) as c_int;
+        // for us. Who has the queue's lock has the transmitter; if somebody else does, he sends,
+        // and reclaims by himself.
+        unsafe {
+            if private.driver.is_sending() && bindings::netdev_trylock_queue(dev.as_raw()) {
+                let transmitter = &mut *(*up).transmitter.get();
+                private.driver.reclaim(dev, transmitter, &poll);
+                bindings::netdev_unlock_queue(dev.as_raw());
+            }
+        }
+        // SAFETY: As above; and one poll runs at a time, so that nobody else has the receiver.
+        let receiver = unsafe { &mut *(*up).receiver.get() };
+        // CAST: It is at most the budget.
+        let done = private.driver.poll(dev, receiver, &poll) as c_int;
+        drop(poll);
         // SAFETY: We are in the poll of `napi`.
         if done < budget && unsafe { bindings::napi_complete_done(napi, done) } {
             private.driver.rearm();

@@ -17,6 +17,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// What C calls `DMA_MAPPING_ERROR`: the address that nothing is mapped to.
+const MAPPING_ERROR: DmaAddress = DmaAddress::MAX;
+
 /// Memory that is mapped for one transfer, and unmapped when the value is dropped.
 ///
 /// # Invariants
@@ -34,16 +37,15 @@ impl<'a> Mapping<'a> {
     ///
     /// # Safety
     ///
-    /// `address` is what mapping `len` bytes for `dev` in `direction` has returned, and nobody
-    /// else unmaps it.
+    /// `address` is what mapping `len` bytes for `dev` in `direction` has returned, or
+    /// [`MAPPING_ERROR`] if it has failed, and nobody else unmaps it.
     unsafe fn from_raw(
         dev: &'a Device<Bound>,
         address: DmaAddress,
         len: u32,
         direction: DataDirection,
     ) -> Result<Self> {
-        // SAFETY: `dev` is valid, and `address` came from mapping for it.
-        if unsafe { bindings::dma_mapping_error(as_raw(dev), address) } != 0 {
+        if address == MAPPING_ERROR {
             return Err(ENOMEM);
         }
         // INVARIANT: As the caller promises, and mapping has not failed.
@@ -88,7 +90,7 @@ impl<'a> Mapping<'a> {
         let (address, len) = unsafe {
             (
                 bindings::skb_frag_dma_map(as_raw(dev), fragment),
-                bindings::skb_frag_size(fragment),
+                (*fragment).len,
             )
         };
         // SAFETY: It was just mapped so; `skb_frag_dma_map` maps all of the fragment.

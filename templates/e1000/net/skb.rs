@@ -6,10 +6,7 @@
 
 use super::{
     bindings,
-    device::{
-        Device,
-        Poll, //
-    },
+    device::Poll,
     dma::Mapping, //
 };
 use core::{
@@ -122,25 +119,25 @@ impl SkBuff {
     /// The length in bytes of the linear part, at the packet's start.
     fn head_len(&self) -> u32 {
         // SAFETY: By the type's invariants.
-        unsafe { bindings::skb_headlen(self.as_ptr()) }
+        unsafe { (*self.as_ptr()).len - (*self.as_ptr()).data_len }
+    }
+
+    /// What a packet shares with its clones.
+    fn info(&self) -> &bindings::skb_shared_info {
+        // SAFETY: By the type's invariants; every packet has one.
+        unsafe { &*bindings::skb_shinfo(self.as_ptr()) }
     }
 
     /// The fragments that follow the linear part.
     fn fragments(&self) -> &[bindings::skb_frag_t] {
-        // SAFETY: By the type's invariants; every packet has a shared info, which says how many of
-        // its fragments are in use.
-        unsafe {
-            let info = bindings::skb_shinfo(self.as_ptr());
-            core::slice::from_raw_parts((*info).frags.as_ptr(), usize::from((*info).nr_frags))
-        }
+        let info = self.info();
+        // SAFETY: So many of the fragments are in use.
+        unsafe { core::slice::from_raw_parts(info.frags.as_ptr(), usize::from(info.nr_frags)) }
     }
 
     /// The lengths in bytes of the packet's pieces, as [`Self::map`] maps them.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> + '_ {
-        let fragments = self.fragments().iter().map(|fragment| {
-            // SAFETY: The reference makes it valid.
-            unsafe { bindings::skb_frag_size(fragment) }
-        });
+        let fragments = self.fragments().iter().map(|fragment| fragment.len);
         Iterator::chain(core::iter::once(self.head_len()), fragments)
     }
 
@@ -174,9 +171,11 @@ impl SkBuff {
 
     /// Makes the packet as long as Ethernet demands; [`None`] if there is no memory for it.
     pub(crate) fn pad(self) -> Option<Self> {
+        if self.len() >= bindings::ETH_ZLEN {
+            return Some(self);
+        }
         // SAFETY: By the type's invariants. If it fails, C has freed the packet.
-        let failed = unsafe { bindings::eth_skb_pad(self.as_ptr()) } != 0;
-        if failed {
+        if unsafe { bindings::eth_skb_pad(self.as_ptr()) } != 0 {
             self.into_raw();
             return None;
         }
@@ -188,11 +187,10 @@ impl SkBuff {
     /// A segmentation needs headers that hold nothing of the whole packet's length: they are
     /// changed to be so. A checksum that the hardware cannot reach is computed at once.
     pub(crate) fn offload(&mut self) -> Result<Option<Offload>> {
-        // SAFETY: By the type's invariants, here and below.
-        if unsafe { bindings::skb_is_gso(self.as_ptr()) } {
+        if self.info().gso_size != 0 {
             return self.segmentation().map(Some);
         }
-        // SAFETY: As above.
+        // SAFETY: By the type's invariants, here and below.
         if !unsafe { bindings::skb_checksum_partial(self.as_ptr()) } {
             return Ok(None);
         }
@@ -238,30 +236,23 @@ impl SkBuff {
 
     /// Says that the packet is about to be on the wire.
     pub(crate) fn timestamp(&self) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::skb_tx_timestamp(self.as_ptr()) };
+        if self.info().tx_flags != 0 {
+            // SAFETY: By the type's invariants.
+            unsafe { bindings::skb_tx_timestamp(self.as_ptr()) };
+        }
     }
 
-    /// Frees a packet that was sent.
-    pub(crate) fn consume(self, poll: &Poll<'_>) {
-        // SAFETY: By the type's invariants; we own the packet, and are in that poll.
-        unsafe { bindings::napi_consume_skb(self.into_raw(), poll.budget() as c_int) };
+    /// Frees a packet that was sent, in a poll or outside of one.
+    pub(crate) fn consume(self, poll: Option<&Poll<'_>>) {
+        let budget = poll.map_or(0, |poll| poll.budget() as c_int);
+        // SAFETY: By the type's invariants; we own the packet, and 0 stands for no poll.
+        unsafe { bindings::napi_consume_skb(self.into_raw(), budget) };
     }
 
     /// Says that the hardware has found the packet's checksums to be right.
     pub(crate) fn set_checksum_unnecessary(&mut self) {
         // SAFETY: By the type's invariants.
         unsafe { bindings::skb_checksum_unnecessary(self.as_ptr()) };
-    }
-
-    /// Lengthens the packet by `len` bytes that were written behind its end.
-    ///
-    /// # Safety
-    ///
-    /// There is so much room, and it is initialised.
-    unsafe fn put(&mut self, len: u32) {
-        // SAFETY: By the type's invariants, and as the caller promises.
-        unsafe { bindings::skb_put(self.as_ptr(), len) };
     }
 }
 
@@ -272,54 +263,106 @@ impl Drop for SkBuff {
     }
 }
 
+/// Memory from which a packet can be built; dropping it frees it.
+///
+/// # Invariants
+///
+/// The pointer is to a page fragment that is ours, with [`Self::size`] bytes for `room`.
+struct Fragment {
+    start: NonNull<c_void>,
+    room: u32,
+}
+
+// SAFETY: Memory belongs to no thread, and we own it.
+unsafe impl Send for Fragment {}
+
+impl Fragment {
+    /// What lies before the room, in bytes: the stack may want to put headers there. A cache line
+    /// is C's `NET_SKB_PAD`, wherever one has 32 bytes or more.
+    const HEADROOM: u32 = bindings::SMP_CACHE_BYTES + bindings::NET_IP_ALIGN;
+
+    /// How long a fragment is with that much room, in bytes.
+    const fn size(room: u32) -> u32 {
+        let align = bindings::SMP_CACHE_BYTES;
+        // CAST: It is far from 4 GiB.
+        let info = size_of::<bindings::skb_shared_info>() as u32;
+        (Self::HEADROOM + room).next_multiple_of(align) + info.next_multiple_of(align)
+    }
+
+    /// Allocates one, in a poll or outside of one.
+    fn new(poll: Option<&Poll<'_>>, room: u32) -> Result<Self> {
+        let (size, anywhere) = (Self::size(room), c_uint::MAX);
+        // SAFETY: The first is for polls alone, the second for all else.
+        let start = unsafe {
+            match poll {
+                Some(_) => bindings::__napi_alloc_frag_align(size, anywhere),
+                None => bindings::__netdev_alloc_frag_align(size, anywhere),
+            }
+        };
+        // INVARIANT: It was just allocated for us.
+        Ok(Self {
+            start: NonNull::new(start).ok_or(ENOMEM)?,
+            room,
+        })
+    }
+
+    /// Where the room is.
+    fn content(&self) -> *mut c_void {
+        self.start
+            .as_ptr()
+            .wrapping_byte_add(Self::HEADROOM as usize)
+    }
+
+    /// Makes it a packet of the first `len` bytes of its room.
+    fn into_packet(self, len: u32) -> Result<SkBuff> {
+        if len > self.room {
+            return Err(EINVAL);
+        }
+        // SAFETY: The fragment is ours and as long as that.
+        let skb = unsafe { bindings::napi_build_skb(self.start.as_ptr(), Self::size(self.room)) };
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?;
+        core::mem::forget(self); // The packet has it.
+
+        // SAFETY: The packet is new and ours; there is so much room.
+        unsafe {
+            bindings::skb_reserve_put(skb.as_ptr(), Self::HEADROOM, len);
+            Ok(SkBuff::from_raw(skb))
+        }
+    }
+}
+
+impl Drop for Fragment {
+    fn drop(&mut self) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::page_frag_free(self.start.as_ptr()) };
+    }
+}
+
 /// Memory that a device may write one packet to.
 ///
 /// # Invariants
 ///
-/// `mapping` is of room behind the end of `packet`, which has no content yet.
+/// `mapping` is of the room of `fragment`.
 pub(crate) struct ReceiveBuffer<'a> {
     // The first to be dropped.
     mapping: Mapping<'a>,
-    packet: SkBuff,
+    fragment: Fragment,
 }
 
 impl<'a> ReceiveBuffer<'a> {
-    /// Allocates and maps `len` bytes; may sleep.
-    pub(crate) fn new(dev: &'a device::Device<Bound>, netdev: &Device, len: u32) -> Result<Self> {
-        // SAFETY: `netdev` is valid.
-        let skb = unsafe {
-            bindings::__netdev_alloc_skb_ip_align(netdev.as_raw(), len, bindings::GFP_KERNEL)
-        };
-        // SAFETY: If there is a packet, it is ours.
-        unsafe { Self::map(dev, skb, len) }
-    }
-
-    /// Allocates and maps `len` bytes in the middle of a poll.
-    pub(crate) fn in_poll(
+    /// Allocates and maps `len` bytes, in a poll or outside of one.
+    pub(crate) fn new(
         dev: &'a device::Device<Bound>,
-        poll: &Poll<'_>,
+        poll: Option<&Poll<'_>>,
         len: u32,
     ) -> Result<Self> {
-        // SAFETY: If there is a packet, it is ours.
-        unsafe { Self::map(dev, poll.alloc(len), len) }
-    }
-
-    /// # Safety
-    ///
-    /// `skb` is null, or a new packet with `len` bytes of room, which nobody else uses.
-    unsafe fn map(
-        dev: &'a device::Device<Bound>,
-        skb: *mut bindings::sk_buff,
-        len: u32,
-    ) -> Result<Self> {
-        // SAFETY: As the caller promises.
-        let packet = unsafe { SkBuff::from_raw(NonNull::new(skb).ok_or(ENOMEM)?) };
-        // SAFETY: The room is there as the caller promises, and lives as long as the packet, which
-        // is dropped after the mapping.
+        let fragment = Fragment::new(poll, len)?;
+        // SAFETY: The room is there, and nobody looks at it until the mapping is dropped, or what
+        // is mapped was synchronised for the CPU.
         let mapping =
-            unsafe { Mapping::single(dev, (*skb).data.cast(), len, DataDirection::FromDevice) }?;
-        // INVARIANT: A new packet has no content, so that its data is its end.
-        Ok(Self { mapping, packet })
+            unsafe { Mapping::single(dev, fragment.content(), len, DataDirection::FromDevice) }?;
+        // INVARIANT: As was just done.
+        Ok(Self { mapping, fragment })
     }
 
     /// Where the device finds the memory.
@@ -329,19 +372,9 @@ impl<'a> ReceiveBuffer<'a> {
 
     /// The packet that the device has written: the first `len` bytes.
     pub(crate) fn into_packet(self, len: u32) -> Result<SkBuff> {
-        let Self {
-            mapping,
-            mut packet,
-        } = self;
-        if len > mapping.len() {
-            return Err(EINVAL);
-        }
+        let Self { mapping, fragment } = self;
         drop(mapping);
-
-        // SAFETY: There is so much room, by the type's invariants, and the device has written it:
-        // or else it holds what the allocator left there, which is as good.
-        unsafe { packet.put(len) };
-        Ok(packet)
+        fragment.into_packet(len)
     }
 
     /// A copy of the packet that the device has written; the memory can be given to it again.
@@ -350,20 +383,20 @@ impl<'a> ReceiveBuffer<'a> {
             return Err(EINVAL);
         }
         let skb = NonNull::new(poll.alloc(len)).ok_or(ENOMEM)?;
-        // SAFETY: It was just allocated for us.
-        let mut copy = unsafe { SkBuff::from_raw(skb) };
 
         self.mapping.sync_for_cpu(len);
-        // SAFETY: Both have room for `len` bytes, and they do not overlap.
+        // SAFETY: The packet is new and ours. Both have room for `len` bytes, and they do not
+        // overlap.
         unsafe {
+            bindings::skb_reserve_put(skb.as_ptr(), 0, len);
             core::ptr::copy_nonoverlapping(
-                (*self.packet.as_ptr()).data,
-                (*copy.as_ptr()).data,
+                self.fragment.content().cast::<u8>(),
+                (*skb.as_ptr()).data,
                 len as usize,
             );
-            copy.put(len);
         }
         self.mapping.sync_for_device(len);
-        Ok(copy)
+        // SAFETY: As above.
+        Ok(unsafe { SkBuff::from_raw(skb) })
     }
 }
