@@ -227,10 +227,17 @@ def _read(child: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
 
 
 def _start_watchdog(mark: str) -> int:
-    """Fork the watchdog; returns our end of its pipe, to hold until we end."""
+    """Fork the watchdog; returns our end of its pipe, to hold until we end.
+
+    It is in a session of its own by then, so that what kills our group spares it.
+    """
     reader, writer = os.pipe()
+    is_set_up, set_up = os.pipe()
     if os.fork():
         os.close(reader)
+        os.close(set_up)
+        os.read(is_set_up, 1)  # returns when the watchdog has closed its end
+        os.close(is_set_up)
         return writer
     try:
         os.setsid()
