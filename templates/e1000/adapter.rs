@@ -55,7 +55,7 @@ use kernel::{
 
 /// The length in bytes of what Ethernet puts around a payload: header, VLAN tag, checksum.
 const AROUND_PAYLOAD: u32 = 14 + 4 + 4;
-/// The longest frame in bytes that the card takes (SDM 13.4.22).
+/// The longest frame in bytes that the card takes (SDM 13.4, RCTL).
 const LONGEST_FRAME: u32 = 16128;
 /// The largest MTU.
 pub(crate) const MAX_MTU: u32 = LONGEST_FRAME - AROUND_PAYLOAD;

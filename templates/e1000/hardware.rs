@@ -36,7 +36,7 @@ use kernel::{
 /// What a register of a card reads as that is not there any more.
 const GONE: u32 = !0;
 
-/// How many words of the EEPROM its checksum covers, itself included (SDM 5.6.35).
+/// How many words of the EEPROM its checksum covers, itself included (SDM 5.6).
 const EEPROM_WORDS: u8 = 0x40;
 
 /// What these words add up to.
@@ -207,7 +207,7 @@ impl<'bound> Hardware<'bound> {
                 .with_in_descriptors(true)
                 .with_const_write_back::<1>(),
         );
-        // The gaps for copper, and the collisions of half duplex (SDM 13.4.33 and 13.4.34).
+        // The gaps for copper, and the collisions of half duplex (SDM 13.4).
         self.bar.write_reg(
             TIPG::zeroed()
                 .with_const_transmit::<8>()
@@ -277,7 +277,7 @@ impl<'bound> Hardware<'bound> {
         let mut table = [0_u32; 128];
         if let Filter::Groups(groups) = &filter {
             groups.for_each(|address| {
-                // The hash is bits 47 to 36 of the address (SDM 13.5.1).
+                // The hash is bits 47 to 36 of the address (SDM 13.5, MTA).
                 let hash = usize::from(u16::from_le_bytes([address[4], address[5]]) >> 4);
                 table[hash / 32 % table.len()] |= 1 << (hash % 32);
             });
@@ -329,7 +329,7 @@ impl<'bound> Hardware<'bound> {
                 Model::I8254x => self.read_eeprom(index)?,
             };
             sum = sum.wrapping_add(word);
-            // The first three words are the address (SDM 5.6.1).
+            // The first three words are the address (SDM 5.6).
             if let Some(bytes) = address.chunks_exact_mut(2).nth(usize::from(index)) {
                 bytes.copy_from_slice(&word.to_le_bytes());
             }
@@ -354,7 +354,7 @@ impl<'bound> Hardware<'bound> {
     }
 
     /// Reads a word by Microwire: a start bit, the opcode 10, six bits of address, and then
-    /// sixteen bits of data come back, all with the highest bit first (SDM 5.3).
+    /// sixteen bits of data come back, all with the highest bit first (SDM chapter 5).
     fn read_eeprom_by_bits(&self, word: u8) -> u16 {
         const READ: u16 = 0b110;
 

@@ -2,16 +2,16 @@
 
 //! The card's registers, in BAR 0.
 //!
-//! Section numbers are those of Intel's *PCI/PCI-X Family of Gigabit Ethernet Controllers Software
-//! Developer's Manual*, "SDM" below, whose chapter 13 describes every register.
+//! Intel's *PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual*, "SDM" in
+//! this driver, has a section in chapter 13 for each register, under the same name.
 
 use kernel::io::register;
 
-/// The size in bytes of BAR 0 (SDM 4.1).
+/// The size in bytes of BAR 0.
 pub(crate) const BAR_SIZE: usize = 0x20000;
 
 register! {
-    /// Device control (SDM 13.4.1).
+    /// Device control.
     pub(crate) CTRL(u32) @ 0x0 {
         /// Reset everything but the PCI configuration.
         26:26 reset => bool;
@@ -29,7 +29,7 @@ register! {
         3:3 link_reset => bool;
     }
 
-    /// Device status (SDM 13.4.2).
+    /// Device status.
     pub(crate) STATUS(u32) @ 0x8 {
         /// 0: 10, 1: 100, 2 and 3: 1000 megabits a second.
         7:6 speed;
@@ -39,7 +39,7 @@ register! {
         0:0 full_duplex => bool;
     }
 
-    /// EEPROM control and data, bit by bit (SDM 13.4.3).
+    /// EEPROM control and data, bit by bit.
     pub(crate) EECD(u32) @ 0x10 {
         /// What the EEPROM says.
         3:3 data_out => bool;
@@ -51,7 +51,7 @@ register! {
         0:0 clock => bool;
     }
 
-    /// EEPROM read, a word at a time; the 82544 has no such register (SDM 13.4.4).
+    /// EEPROM read, a word at a time; the 82544 has no such register.
     pub(crate) EERD(u32) @ 0x14 {
         /// The word that was read.
         31:16 data;
@@ -63,22 +63,22 @@ register! {
         0:0 start => bool;
     }
 
-    /// Flow control address, low (SDM 13.4.7).
+    /// Flow control address, low.
     pub(crate) FCAL(u32) @ 0x28 {
         31:0 address;
     }
 
-    /// Flow control address, high (SDM 13.4.8).
+    /// Flow control address, high.
     pub(crate) FCAH(u32) @ 0x2c {
         15:0 address;
     }
 
-    /// Flow control type (SDM 13.4.9).
+    /// Flow control type.
     pub(crate) FCT(u32) @ 0x30 {
         15:0 ethertype;
     }
 
-    /// Why the card interrupts; reading clears it (SDM 13.4.17). The same bits are in [`IMS`]
+    /// Why the card interrupts; reading clears it. The same bits are in [`IMS`]
     /// and [`IMC`].
     pub(crate) ICR(u32) @ 0xc0 {
         /// The receiver's timer ran out: a packet has come.
@@ -95,23 +95,23 @@ register! {
         0:0 transmit_written => bool;
     }
 
-    /// The least time between interrupts (SDM 13.4.18).
+    /// The least time between interrupts.
     pub(crate) ITR(u32) @ 0xc4 {
         /// In units of 256 ns.
         15:0 interval;
     }
 
-    /// Lets causes interrupt (SDM 13.4.20).
+    /// Lets causes interrupt.
     pub(crate) IMS(u32) @ 0xd0 {
         31:0 causes;
     }
 
-    /// Keeps causes from interrupting (SDM 13.4.21).
+    /// Keeps causes from interrupting.
     pub(crate) IMC(u32) @ 0xd8 {
         31:0 causes;
     }
 
-    /// Receive control (SDM 13.4.22).
+    /// Receive control.
     pub(crate) RCTL(u32) @ 0x100 {
         /// Do not hand over the frame's checksum.
         26:26 strip_crc => bool;
@@ -130,12 +130,12 @@ register! {
         1:1 enable => bool;
     }
 
-    /// Flow control transmit timer (SDM 13.4.13).
+    /// Flow control transmit timer.
     pub(crate) FCTTV(u32) @ 0x170 {
         15:0 time;
     }
 
-    /// Transmit control (SDM 13.4.33).
+    /// Transmit control.
     pub(crate) TCTL(u32) @ 0x400 {
         /// How far apart, in byte times, two stations may collide.
         21:12 collision_distance;
@@ -146,20 +146,20 @@ register! {
         1:1 enable => bool;
     }
 
-    /// The gap between packets (SDM 13.4.34).
+    /// The gap between packets.
     pub(crate) TIPG(u32) @ 0x410 {
         29:20 receive_2;
         19:10 receive_1;
         9:0 transmit;
     }
 
-    /// How much of the packet memory is for receiving (SDM 13.4.25).
+    /// How much of the packet memory is for receiving.
     pub(crate) PBA(u32) @ 0x1000 {
         /// In KiB, of 64.
         15:0 receive;
     }
 
-    /// Where the ring for receiving lies, low (SDM 13.4.25).
+    /// Where the ring for receiving lies, low.
     pub(crate) RDBAL(u32) @ 0x2800 {
         31:0 address;
     }
@@ -185,12 +185,12 @@ register! {
         15:0 index;
     }
 
-    /// How long to wait for more before interrupting (SDM 13.4.30).
+    /// How long to wait for more before interrupting.
     pub(crate) RDTR(u32) @ 0x2820 {
         15:0 delay;
     }
 
-    /// Where the ring for sending lies, low (SDM 13.4.36).
+    /// Where the ring for sending lies, low.
     pub(crate) TDBAL(u32) @ 0x3800 {
         31:0 address;
     }
@@ -216,12 +216,12 @@ register! {
         15:0 index;
     }
 
-    /// How long to wait for more before interrupting (SDM 13.4.42).
+    /// How long to wait for more before interrupting.
     pub(crate) TIDV(u32) @ 0x3820 {
         15:0 delay;
     }
 
-    /// When descriptors are fetched and written back (SDM 13.4.43).
+    /// When descriptors are fetched and written back.
     pub(crate) TXDCTL(u32) @ 0x3828 {
         /// Thresholds are in descriptors, not in cache lines.
         24:24 in_descriptors => bool;
@@ -229,7 +229,7 @@ register! {
         21:16 write_back;
     }
 
-    /// Frames with a bad checksum, since the last reading (SDM 13.7.1); so for all that follow.
+    /// Frames with a bad checksum, since the last reading; so for all that follow.
     pub(crate) CRCERRS(u32) @ 0x4000 {
         31:0 count;
     }
@@ -274,7 +274,7 @@ register! {
         31:0 count;
     }
 
-    /// Receive checksum control (SDM 13.5.17).
+    /// Receive checksum control.
     pub(crate) RXCSUM(u32) @ 0x5000 {
         /// Look at the checksums of TCP and UDP.
         9:9 transport => bool;
@@ -282,17 +282,17 @@ register! {
         8:8 network => bool;
     }
 
-    /// The groups whose packets to receive, a bit for each hash (SDM 13.5.1).
+    /// The groups whose packets to receive, a bit for each hash.
     pub(crate) MTA(u32)[128] @ 0x5200 {
         31:0 groups;
     }
 
-    /// The card's own addresses, low four bytes (SDM 13.5.2).
+    /// The card's own addresses, low four bytes.
     pub(crate) RAL(u32)[16, stride = 8] @ 0x5400 {
         31:0 address;
     }
 
-    /// The same, high two bytes (SDM 13.5.3).
+    /// The same, high two bytes.
     pub(crate) RAH(u32)[16, stride = 8] @ 0x5404 {
         /// It counts.
         31:31 valid => bool;

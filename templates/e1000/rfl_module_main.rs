@@ -48,7 +48,7 @@ use {
 
 struct RflModule;
 
-// Data sheet: SDM 5.2, and the C driver's table for the names.
+// The C driver's table has the names.
 kernel::pci_device_table!(
     PCI_TABLE,
     <RflModule as pci::Driver>::IdInfo,

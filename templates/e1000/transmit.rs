@@ -41,8 +41,8 @@ use kernel::{
 
 /// The most bytes that one descriptor may stand for.
 ///
-/// The card begins to fetch a piece when it has room for four segments of it in its packet memory
-/// (SDM 3.3.7), so that the pieces must not be too large either.
+/// The descriptor could say more. But the card looks for room in its packet memory by the piece, so
+/// that the C driver keeps to this as well.
 const PIECE: u32 = 4096;
 
 /// The most descriptors of a packet, and one that keeps the ring's tail from its head: a context,
