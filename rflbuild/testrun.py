@@ -240,7 +240,9 @@ def _judge(
 ) -> None:
     """Keep and show a step; RflError if it does not hold, or the kernel reported trouble."""
     trouble = [
-        s for s in running.console.splats() if not any(p.search(s.headline) for p in allowed)
+        splat
+        for splat in running.console.splats()
+        if not any(p.search(m.text) for p in allowed for m in splat.messages)
     ]
     if trouble:
         error = guest.crash(trouble[0], result.folder)

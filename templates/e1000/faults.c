@@ -32,27 +32,38 @@ static void __attribute__((noreturn)) fail(const char *what)
 	exit(1);
 }
 
-static int fault;	   /* /proc/thread-self/fail-nth */
 static int binding, unbinding; /* the driver's files */
 static const char *device;
 static int network;
 static struct ifreq interface;
+
+static int setting; /* where the number is written */
+
+/* Opening a file allocates memory, too, and so is done before the number is set. */
+static int fail_nth(int how)
+{
+	int fd = open("/proc/thread-self/fail-nth", how);
+
+	if (fd < 0)
+		fail("fail-nth");
+	return fd;
+}
 
 static void set(int nth)
 {
 	char text[16];
 	int size = snprintf(text, sizeof(text), "%d", nth);
 
-	if (write(fault, text, size) != size)
+	if (write(setting, text, size) != size)
 		fail("fail-nth");
 }
 
-/* Whether the failure that was set has been met. */
-static int was_met(void)
+/* Whether the failure that was set has been met; the file can be read once. */
+static int was_met(int fd)
 {
 	char text[16] = {};
 
-	if (lseek(fault, 0, SEEK_SET) || read(fault, text, sizeof(text) - 1) < 1)
+	if (read(fd, text, sizeof(text) - 1) < 1)
 		fail("fail-nth");
 	return !atoi(text);
 }
@@ -107,16 +118,18 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: faults bind DRIVER DEVICE | up IFACE\n");
 		return 2;
 	}
-	fault = open("/proc/thread-self/fail-nth", O_RDWR);
-	if (fault < 0 || network < 0)
-		fail("fail-nth");
+	if (network < 0)
+		fail("socket");
+	setting = fail_nth(O_WRONLY);
 	for (int nth = 1; nth < MOST; nth++) {
+		int left = fail_nth(O_RDONLY);
 		int error, met;
 
 		set(nth);
 		error = take() ? errno : 0;
-		met = was_met();
+		met = was_met(left);
 		set(0);
+		close(left);
 		if (error && !met) {
 			fprintf(stderr, "without a failed allocation: %s\n", strerror(error));
 			return 1;
