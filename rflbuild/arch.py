@@ -22,6 +22,7 @@ class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
     kvm_host: str  # `uname -m` of hosts whose KVM can run it
     kvm_probe: tuple[str, ...]  # arguments that boot the probe below
     kvm_probe_code: str  # machine code, hexadecimal, that makes QEMU end at once
+    append: str = ""  # words that the kernel's command line needs on this machine
 
 
 class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

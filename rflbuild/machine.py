@@ -46,7 +46,8 @@ def kernel_arguments(
         columns, rows = os.get_terminal_size()
         fixed += ["rfl.person", f"rfl.size={rows}x{columns}"]
     given = [f"{name}={value}" for name, value in variables.items()]
-    return " ".join([*fixed, *given, *machine.append.split()])
+    own = [*arch.qemu.append.split(), *machine.append.split()]
+    return " ".join([*fixed, *given, *own])
 
 
 def qemu(
