@@ -16,6 +16,10 @@ _ERROR = re.compile(
     r"|^\S+:\d+: \*\*\* "  # make's own $(error …)
     r"|^\*\*\* "
 )
+_WARNING = re.compile(
+    r"^warning: (?P<rust>.*)\n +--> (?P<rs>\S+)$|^(?P<c>\S+:\d+:\d+): warning: (?P<clang>.*)$",
+    re.MULTILINE,
+)
 _MAKE = re.compile(r"^make(?:\[\d+\])?: \*\*\* ")
 _END = re.compile(r"^(?:make|error|  [A-Z]+ |\S+?:\d+:\d+: error:)")
 _DETAIL_LINES = 30
@@ -39,6 +43,15 @@ def first_error(output: str) -> str:
             return "\n".join(block).rstrip()
     made = [line for line in lines if _MAKE.match(line)]
     return made[0] if made else "\n".join(lines[-5:])
+
+
+def warnings(output: str) -> list[str]:
+    """The compilers' warnings, each as `file:line:column: what`, once."""
+    found = []
+    for match in _WARNING.finditer(output):
+        place, words = match["rs"] or match["c"], match["rust"] or match["clang"]
+        found.append(f"{place}: {words}")
+    return list(dict.fromkeys(found))
 
 
 def failure(what: str, output: str, log: str) -> RflError:

@@ -196,11 +196,14 @@ def _make(
         env=kernel.build_environment(session),
         log=log,
     )
+    output = _as_the_users(done.output, module, work)
     if done.status:
-        output = _as_the_users(done.output, module, work)
         raise session.store.full_disk() or buildlog.failure(
             f"the module {module.name}", output, str(log)
         )
+    if warnings := buildlog.warnings(output):
+        more = f", and {len(warnings) - 1} more in {log}" if len(warnings) > 1 else ""
+        session.terminal.note(f"the compiler warns: {warnings[0]}{more}")
     objects = _order(work)
     if not objects:
         raise RflError(

@@ -415,11 +415,14 @@ impl BufferSize {
 
     /// The smallest that is large enough for frames of so many bytes, their checksum included.
     pub(crate) fn for_frame(bytes: u32) -> Self {
-        match bytes {
-            0..=Self::FRAME => Self::Standard,
-            0..=4096 => Self::Large,
-            0..=8192 => Self::Larger,
-            _ => Self::Largest,
+        if bytes <= Self::FRAME {
+            Self::Standard
+        } else if bytes <= Self::Large.bytes() {
+            Self::Large
+        } else if bytes <= Self::Larger.bytes() {
+            Self::Larger
+        } else {
+            Self::Largest
         }
     }
 

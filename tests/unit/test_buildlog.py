@@ -256,3 +256,28 @@ def test_a_message_that_speaks_of_killed_is_no_killed_compiler() -> None:
     output = RUSTC.replace("squares.push", 'pr_info!("Killed"); squares.push')
 
     assert buildlog.failure("the module", output, "/log").verdict is Verdict.BUILD_ERROR
+
+
+# ---- warnings -----------------------------------------------------------------------------
+
+
+def test_each_warning_is_told_once_with_its_place() -> None:
+    output = (
+        "  RUSTC [M] main.o\n"
+        "warning: unused variable: `x`\n"
+        "  --> modules/mine/main.rs:5:9\n"
+        "   |\n"
+        "warning: 1 warning emitted\n"
+        "\n"
+        "modules/mine/helpers.c:7:2: warning: unused variable 'y' [-Wunused-variable]\n"
+        "modules/mine/helpers.c:7:2: warning: unused variable 'y' [-Wunused-variable]\n"
+    )
+
+    assert buildlog.warnings(output) == [
+        "modules/mine/main.rs:5:9: unused variable: `x`",
+        "modules/mine/helpers.c:7:2: unused variable 'y' [-Wunused-variable]",
+    ]
+
+
+def test_a_build_without_warnings_has_none() -> None:
+    assert buildlog.warnings("  RUSTC [M] main.o\n  LD [M]  mine.ko\n") == []

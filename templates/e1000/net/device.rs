@@ -309,12 +309,6 @@ impl Device {
         unsafe { bindings::netif_stop_queue(self.as_raw()) };
     }
 
-    /// Takes back [`Self::stop_queue`], for who has just called it.
-    pub(crate) fn start_queue(&self) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::netif_start_queue(self.as_raw()) };
-    }
-
     /// Lets packets come again, and those that wait.
     pub(crate) fn wake_queue(&self) {
         // SAFETY: By the type's invariants.
@@ -437,7 +431,7 @@ pub(super) struct Private<T: Driver> {
 }
 
 /// What there is while the interface is up.
-struct Up<'up, T: Driver + 'up> {
+struct Up<'up, T: Driver> {
     /// The first to be dropped.
     _line: Pin<KBox<irq::Registration<'up, Line<'up, T>>>>,
     transmitter: UnsafeCell<T::Transmitter<'up>>,
@@ -586,7 +580,12 @@ impl<T: Driver> Private<T> {
     }
 }
 
-/// The callbacks, each of which C calls with a device that a [`Registration`] of `T` owns.
+/// The callbacks.
+///
+/// # Safety
+///
+/// Each is called with a device that a [`Registration`] of `T` owns, and with the locks held that
+/// `include/linux/netdevice.h` and Documentation/networking/netdevices.rst name.
 struct Callbacks<T>(PhantomData<T>);
 
 /// The driver's part of a device.
@@ -604,8 +603,6 @@ pub(super) unsafe fn parts<'a, T: Driver + 'a>(
     }
 }
 
-// SAFETY (of all of these): C calls them with a device that a registration of `T` owns, and with
-// the locks held that `include/linux/netdevice.h` and Documentation/networking/netdevices.rst name.
 impl<T: Driver> Callbacks<T> {
     const OPS: bindings::net_device_ops = bindings::net_device_ops {
         ndo_open: Some(Self::open),
@@ -621,16 +618,22 @@ impl<T: Driver> Callbacks<T> {
         ..pin_init::zeroed()
     };
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn open(dev: *mut bindings::net_device) -> c_int {
-        // SAFETY: See above; it is down, and RTNL is held.
+        // SAFETY: See [`Callbacks`]; it is down, and RTNL is held.
         from_result(|| unsafe {
             let (dev, private) = parts::<T>(dev);
             private.up(dev).map(|()| 0)
         })
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn stop(dev: *mut bindings::net_device) -> c_int {
-        // SAFETY: See above; RTNL is held.
+        // SAFETY: See [`Callbacks`]; RTNL is held.
         unsafe {
             let (dev, private) = parts::<T>(dev);
             private.down(dev);
@@ -638,11 +641,14 @@ impl<T: Driver> Callbacks<T> {
         0
     }
 
-    unsafe extern "C" fn start_xmit<'up>(
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
+    unsafe extern "C" fn start_xmit(
         skb: *mut bindings::sk_buff,
         dev: *mut bindings::net_device,
     ) -> bindings::netdev_tx_t {
-        // SAFETY: See above.
+        // SAFETY: See [`Callbacks`].
         let (dev, private) = unsafe { parts::<T>(dev) };
         // SAFETY: C gives us the packet.
         let packet = unsafe { SkBuff::from_raw(NonNull::new_unchecked(skb)) };
@@ -668,6 +674,9 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
         // SAFETY: `napi` was added to a device that a registration of `T` owns.
         let (dev, private) = unsafe { parts::<T>((*napi).dev) };
@@ -700,11 +709,14 @@ impl<T: Driver> Callbacks<T> {
         done
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn set_mac_address(
         dev: *mut bindings::net_device,
         address: *mut c_void,
     ) -> c_int {
-        // SAFETY: See above; RTNL is held, and `address` is a `struct sockaddr`.
+        // SAFETY: See [`Callbacks`]; RTNL is held, and `address` is a `struct sockaddr`.
         from_result(|| unsafe {
             to_result(bindings::eth_prepare_mac_addr_change(dev, address))?;
             bindings::eth_commit_mac_addr_change(dev, address);
@@ -714,8 +726,11 @@ impl<T: Driver> Callbacks<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn change_mtu(dev: *mut bindings::net_device, mtu: c_int) -> c_int {
-        // SAFETY: See above; RTNL is held, and C has checked `mtu` against the device's bounds.
+        // SAFETY: See [`Callbacks`]; RTNL is held, and C has checked `mtu` against the device's bounds.
         from_result(|| unsafe {
             let (dev, private) = parts::<T>(dev);
             let field = &raw mut (*dev.as_raw()).mtu;
@@ -729,8 +744,11 @@ impl<T: Driver> Callbacks<T> {
         })
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn tx_timeout(dev: *mut bindings::net_device, _queue: c_uint) {
-        // SAFETY: See above. The work is cancelled before the device goes.
+        // SAFETY: See [`Callbacks`]. The work is cancelled before the device goes.
         unsafe {
             let (dev, private) = parts::<T>(dev);
             private.driver.transmit_timed_out(dev);
@@ -738,6 +756,9 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn restart(work: *mut bindings::work_struct) {
         // SAFETY: `work` is the `restart` of a private area, whose device is there until the work
         // was cancelled. The device's unregistering takes it down first, under RTNL.
@@ -753,11 +774,14 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn get_stats64(
         dev: *mut bindings::net_device,
         stats: *mut bindings::rtnl_link_stats64,
     ) {
-        // SAFETY: See above; `stats` is ours to fill.
+        // SAFETY: See [`Callbacks`]; `stats` is ours to fill.
         unsafe {
             let (dev, private) = parts::<T>(dev);
             bindings::dev_get_tstats64(dev.as_raw(), stats);
@@ -771,8 +795,11 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn set_features(dev: *mut bindings::net_device, features: u64) -> c_int {
-        // SAFETY: See above.
+        // SAFETY: See [`Callbacks`].
         let (_, private) = unsafe { parts::<T>(dev) };
         private.driver.set_features(Features(features));
         0
@@ -844,8 +871,8 @@ impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
         }
         let size = c_int::try_from(size_of::<Private<T>>())?;
         // SAFETY: It only allocates.
-        let dev =
-            NonNull::new(unsafe { bindings::alloc_etherdev_mqs(size, 1, 1) }).ok_or(ENOMEM)?;
+        let dev = unsafe { bindings::alloc_etherdev_mqs(size, 1, 1) };
+        let dev = NonNull::new(dev).ok_or(ENOMEM)?;
         let allocated = Allocated(dev);
         let dev = dev.as_ptr();
 
@@ -884,12 +911,6 @@ impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
             dev: NonNull::new(dev).ok_or(EINVAL)?,
             _owns: PhantomData,
         })
-    }
-
-    /// The device.
-    pub(crate) fn device(&self) -> &Device {
-        // SAFETY: It is valid as long as `self`.
-        unsafe { Device::from_raw(self.dev.as_ptr()) }
     }
 }
 

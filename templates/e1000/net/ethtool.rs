@@ -36,10 +36,14 @@ const MODES: u32 = 1 << bindings::ethtool_link_mode_bit_indices_ETHTOOL_LINK_MOD
     | 1 << bindings::ethtool_link_mode_bit_indices_ETHTOOL_LINK_MODE_Autoneg_BIT
     | 1 << bindings::ethtool_link_mode_bit_indices_ETHTOOL_LINK_MODE_TP_BIT;
 
+/// The callbacks.
+///
+/// # Safety
+///
+/// Each is called with a device that a registration of `T` owns, with RTNL held, and with structures
+/// that are theirs to fill.
 struct Callbacks<T>(PhantomData<T>);
 
-// SAFETY (of all of these): C calls them with a device that a registration of `T` owns, with RTNL
-// held, and with structures that are theirs to fill.
 impl<T: Driver> Callbacks<T> {
     const OPS: bindings::ethtool_ops = bindings::ethtool_ops {
         get_link: Some(kernel::bindings::ethtool_op_get_link),
@@ -50,11 +54,14 @@ impl<T: Driver> Callbacks<T> {
         ..pin_init::zeroed()
     };
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn get_link_ksettings(
         dev: *mut NetDevice,
         settings: *mut bindings::ethtool_link_ksettings,
     ) -> c_int {
-        // SAFETY: See above.
+        // SAFETY: See [`Callbacks`].
         unsafe {
             let (_, private) = parts::<T>(dev.cast());
             let modes = &raw mut (*settings).link_modes;
@@ -80,13 +87,16 @@ impl<T: Driver> Callbacks<T> {
         0
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn get_ringparam(
         dev: *mut NetDevice,
         ring: *mut bindings::ethtool_ringparam,
         _more: *mut bindings::kernel_ethtool_ringparam,
         _ack: *mut bindings::netlink_ext_ack,
     ) {
-        // SAFETY: See above.
+        // SAFETY: See [`Callbacks`].
         unsafe {
             let (_, private) = parts::<T>(dev.cast());
             let (now, most) = (private.driver.ring_sizes(), private.driver.largest_rings());
@@ -97,13 +107,16 @@ impl<T: Driver> Callbacks<T> {
         }
     }
 
+    /// # Safety
+    ///
+    /// See [`Callbacks`].
     unsafe extern "C" fn set_ringparam(
         dev: *mut NetDevice,
         ring: *mut bindings::ethtool_ringparam,
         _more: *mut bindings::kernel_ethtool_ringparam,
         _ack: *mut bindings::netlink_ext_ack,
     ) -> c_int {
-        // SAFETY: See above.
+        // SAFETY: See [`Callbacks`].
         from_result(|| unsafe {
             let (dev, private) = parts::<T>(dev.cast());
             if (*ring).rx_mini_pending != 0 || (*ring).rx_jumbo_pending != 0 {

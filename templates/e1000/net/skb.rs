@@ -135,12 +135,6 @@ impl SkBuff {
         unsafe { core::slice::from_raw_parts(info.frags.as_ptr(), usize::from(info.nr_frags)) }
     }
 
-    /// The lengths in bytes of the packet's pieces, as [`Self::map`] maps them.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = u32> + '_ {
-        let fragments = self.fragments().iter().map(|fragment| fragment.len);
-        Iterator::chain(core::iter::once(self.head_len()), fragments)
-    }
-
     /// Maps the packet's pieces, each of which is contiguous, for the device to read, and hands
     /// them to `each` in their order.
     ///
@@ -357,10 +351,10 @@ impl<'a> ReceiveBuffer<'a> {
         len: u32,
     ) -> Result<Self> {
         let fragment = Fragment::new(poll, len)?;
+        let room = fragment.content();
         // SAFETY: The room is there, and nobody looks at it until the mapping is dropped, or what
         // is mapped was synchronised for the CPU.
-        let mapping =
-            unsafe { Mapping::single(dev, fragment.content(), len, DataDirection::FromDevice) }?;
+        let mapping = unsafe { Mapping::single(dev, room, len, DataDirection::FromDevice) }?;
         // INVARIANT: As was just done.
         Ok(Self { mapping, fragment })
     }
