@@ -35,7 +35,7 @@ _seed = int(os.environ.get(_SEED) or time.time_ns() % 1_000_000)
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
-        "markers", "slow: makes a root or a kernel of its own; RFLBUILD_TEST_SLOW=1"
+        "markers", "slow: takes minutes, or makes a root or a kernel; RFLBUILD_TEST_SLOW=1"
     )
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background job ignores Ctrl-C, and so would all that we start.
@@ -49,7 +49,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("RFLBUILD_TEST_SLOW"):
         skip = pytest.mark.skip(
-            reason="it makes a root or a kernel of its own: set RFLBUILD_TEST_SLOW=1"
+            reason="it takes minutes, or makes a root or a kernel: set RFLBUILD_TEST_SLOW=1"
         )
         for item in items:
             if item.get_closest_marker("slow"):

@@ -1,7 +1,4 @@
-"""The e1000 driver's quick run, and what a user may get wrong about it.
-
-Its whole test runs with those of the other kinds (test_kinds.py).
-"""
+"""The e1000 driver's test, quick and whole, and what a user may get wrong about it."""
 
 from __future__ import annotations
 
@@ -43,6 +40,12 @@ def test_the_quick_run_comes_to_a_ping(rfl: Rfl, card: Path) -> None:
     assert titles[0] == "run ip link"
     assert "ping 10.0.2.2" in titles
     assert titles[-1] == "rmmod card"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800, func_only=True)
+def test_the_whole_test_passes(rfl: Rfl, card: Path) -> None:
+    rfl.test("card", timeout=1200).passed()
 
 
 def test_a_mistake_in_the_driver_is_told_where_it_is(rfl: Rfl, card: Path) -> None:
