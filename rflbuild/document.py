@@ -17,7 +17,7 @@ Model = TypeVar("Model")
 _BaseLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_BaseLoader):  # type: ignore[misc]
+class _Loader(_BaseLoader):  # type: ignore[misc]  # PyYAML has no types
     """YAML 1.2's core schema: `on` is a word, and 52:54:00 no number of base 60."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's interface

@@ -307,7 +307,7 @@ class Guest:
                 raise self._timed_out(what, timeout) from None
             except (pexpect.EOF, OSError):
                 raise self._ended() from None
-            return self._shell.match  # type: ignore[return-value]
+            return self._shell.match  # type: ignore[return-value]  # it has matched
 
     def _panicked(self) -> bool:
         return self.console.reader.panicked
