@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
@@ -25,6 +26,7 @@ class _Program(Program):
             raise _usage(error) from error
 
     def parse_tasks(self) -> None:
+        self.core.unparsed = _named(self.collection, self.core.unparsed)
         try:
             super().parse_tasks()
         except (ParseError, ValueError) as error:
@@ -41,17 +43,21 @@ def main() -> None:
     here = Path(__file__).resolve().parent.parent
     program = _Program(name="rflbuild", binary="rfl", binary_names=["rfl"])
     try:
-        program.run([sys.argv[0], "--search-root", str(here), *_named(sys.argv[1:])])
+        program.run([sys.argv[0], "--search-root", str(here), *sys.argv[1:]])
     except BrokenPipeError:  # as in `./rfl --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
 
 
-def _named(words: list[str]) -> list[str]:
+def _named(tasks: Collection, words: list[str]) -> list[str]:
     """`shell hello` as `shell --target hello`: Invoke knows no optional positional argument."""
-    if words[:1] in (["shell"], ["bench"]) and len(words) > 1 and not words[1].startswith("-"):
-        return [words[0], "--target", *words[1:]]
-    return words
+    if len(words) < 2 or words[1].startswith("-") or words[0] not in tasks.task_names:
+        return words
+    arguments = tasks[words[0]].get_arguments(ignore_unknown_help=True)
+    if any(argument.positional for argument in arguments):
+        return words
+    optional = any("target" in argument.names for argument in arguments)
+    return [words[0], "--target", *words[1:]] if optional else words
 
 
 if __name__ == "__main__":

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rflbuild import commands
-from rflbuild.chain import Request
 from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
 from rflbuild.store import Store, explain_os_error
@@ -32,6 +32,15 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PASSED_ON_SUFFIXES = ("_proxy", "_PROXY")
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a command is run, whatever it does; 0 jobs means one for each CPU."""
+
+    jobs: int = 0
+    json: bool = False
+    debug: bool = False
+
+
 class Terminated(BaseException):
     """A signal to end came; raised where the program is, so that contexts end in order."""
 
@@ -40,35 +49,25 @@ class Terminated(BaseException):
         self.number = number
 
 
-def request(
-    kernel: str = "",
-    arch: str = "arm64",
-    toolchain: str = "auto",
-    base: str = "virt",
-    fragment: list[str] | None = None,
-    allow_dropped: bool = False,
-) -> Request:
-    """The request that a task's arguments make; an empty kernel is the default one."""
-    return Request(kernel or None, arch, toolchain, base, tuple(fragment or ()), allow_dropped)
-
-
-def run(
-    command: str,
-    *arguments: Any,
-    json: bool = False,
-    debug: bool = False,
-    jobs: int = 0,
-    **more: Any,
-) -> None:
-    """Run a function of `commands` in a session and end the program with its exit code.
+def run(command: str, *arguments: Any, options: Options | None = None, **more: Any) -> None:
+    """Run `ROOM.FUNCTION` of rflbuild.commands in a session; ends the program with its exit code.
 
     An RflError becomes one sentence on stderr and its verdict's exit code; a
     signal becomes 128 plus its number, as shells have it.
     """
-    action = getattr(commands, command)
-    if json:
-        more["json"] = json
-    sys.exit(_run(lambda session: action(session, *arguments, **more), json, debug, jobs))
+    options = options or Options()
+    room, _, name = command.partition(".")
+    action = getattr(importlib.import_module(f"rflbuild.commands.{room}"), name)
+    if options.json:
+        more["json"] = True
+    sys.exit(
+        _run(
+            lambda session: action(session, *arguments, **more),
+            options.json,
+            options.debug,
+            options.jobs,
+        )
+    )
 
 
 def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:

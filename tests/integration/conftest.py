@@ -26,7 +26,7 @@ from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal
-from tests.integration.harness import CHECKOUT, KERNEL, MODULES, BuiltKernel, Rfl
+from tests.integration.harness import CHECKOUT, KERNEL, MODULES, BuiltKernel, Rfl, git, restore
 
 _COSTLY = ("root", "source", "kernel", "busybox")
 _SEED = "RFLBUILD_TEST_SEED"
@@ -92,6 +92,38 @@ def kernel(rfl: Rfl, user_store: Path) -> Iterator[BuiltKernel]:
 @pytest.fixture(scope="session")
 def kernel_6_12(rfl: Rfl, user_store: Path, kernel: BuiltKernel) -> Iterator[BuiltKernel]:
     yield from _kernel(rfl, user_store, "6.12")
+
+
+@pytest.fixture(scope="session")
+def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
+    """A tree of the user's own: the default kernel's source with a history, and its build.
+
+    Both are kept in the user's store, since a build takes as long as the first kernel's.
+    """
+    base = kernel.plan.source.path.resolve()
+    tree = user_store / "work" / "tests" / f"tree-{kernel.plan.source.key}"
+    if not (tree / ".git" / "complete").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.copytree(base, tree, symlinks=True)
+        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Linux"]):
+            git(tree, *words)
+        (tree / ".git" / "complete").touch()
+    restore(tree)
+    run = rfl.on(user_store)("kernel", "--kernel", str(tree), timeout=KERNEL)
+    assert run.status == 0, run
+    (out,) = (line.split()[1] for line in run.stdout.splitlines() if line.startswith("KDIR "))
+    link = rfl.store / "work" / "kernel" / Path(out).name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(out)
+    return tree
+
+
+@pytest.fixture
+def own_tree(_kept_tree: Path) -> Iterator[Path]:
+    """A kernel tree of the user's own, with its git history, built once; clean for each test."""
+    restore(_kept_tree)
+    yield _kept_tree
+    restore(_kept_tree)
 
 
 def _kernel(rfl: Rfl, user_store: Path, name: str | None) -> Iterator[BuiltKernel]:

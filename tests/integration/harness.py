@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -239,6 +240,13 @@ class Rfl:
         return value
 
 
+def examples(guide: str) -> list[list[str]]:
+    """The words of each `./rfl …` that docs/GUIDE.md shows, without `./rfl` itself."""
+    lines = (CHECKOUT / "docs" / f"{guide}.md").read_text().splitlines()
+    shown = (line.strip().removeprefix("$ ") for line in lines)
+    return [shlex.split(line, comments=True)[1:] for line in shown if line.startswith("./rfl ")]
+
+
 def until(seconds: float, pause: float = 0.02) -> Iterator[float]:
     """Go on, with pauses, until so much time has passed; yields the seconds that have."""
     begun = time.monotonic()
@@ -252,6 +260,31 @@ def until(seconds: float, pause: float = 0.02) -> Iterator[float]:
 def waited_for(condition: Callable[[], object], seconds: float) -> bool:
     """Whether a condition comes true in time."""
     return any(condition() for _ in until(seconds))
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git says in a folder; nothing of the user's own settings takes part."""
+    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    return subprocess.run(
+        ["git", *words],
+        cwd=folder,
+        env={
+            **os.environ,
+            **dict.fromkeys(who, "tester@example.org"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    ).stdout
+
+
+def restore(tree: Path) -> None:
+    """Make a git checkout what its last commit says, and nothing else."""
+    git(tree, "reset", "--quiet", "--hard")
+    git(tree, "clean", "--quiet", "--force", "-d", "-x")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:

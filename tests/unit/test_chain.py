@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild import chain, cli, source
+from rflbuild import chain, source
 from rflbuild.chain import Links, Request
 from rflbuild.session import Session
 from rflbuild.source import Origin
@@ -39,10 +39,6 @@ def failure(do: Callable[[], object]) -> RflError:
 )
 def test_a_request_is_made_again_by_its_words(request_: Request, words: str) -> None:
     assert request_.words() == words.split()
-
-
-def test_a_task_without_options_is_the_default_request() -> None:
-    assert cli.request() == Request()
 
 
 def plan(session: Session, request: Request) -> object:

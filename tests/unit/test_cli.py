@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from rflbuild import cli
-from rflbuild.chain import Request
 from rflbuild.session import Session
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal
@@ -317,12 +316,6 @@ def test_the_mirror_may_be_set(
 
     with cli.session(Terminal(sys.stdout), Store(tmp_path), 1) as session:
         assert session.mirror == mirror
-
-
-def test_a_tasks_options_become_a_request() -> None:
-    made = cli.request("", "x86_64", "system", "defconfig", ["debug"], allow_dropped=True)
-
-    assert made == Request(None, "x86_64", "system", "defconfig", ("debug",), True)
 
 
 # ---- python -m rflbuild -------------------------------------------------------------------

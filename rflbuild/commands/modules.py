@@ -1,0 +1,42 @@
+"""Modules: a new one, and building one."""
+
+from __future__ import annotations
+
+import os
+
+from rflbuild import chain, module, scaffold, targets
+from rflbuild.chain import Links, Request
+from rflbuild.session import Session
+from rflbuild.verdict import usage_error
+
+
+def new(session: Session, name: str, kind: str, kernel: str | None) -> int:
+    """Make modules/NAME/ for the chosen kernel's Rust API."""
+    scaffold.check_name(name)
+    chosen = scaffold.load_kind(session.workspace, kind)
+    version, release = chain.version(session, kernel)
+    folder = scaffold.new_module(session, name, chosen, version, release)
+    shown = os.path.relpath(folder)
+    session.terminal.line(f"{shown}/ is a `{kind}` for Linux {release}: {chosen.summary}")
+    for path in sorted(folder.iterdir()):
+        session.terminal.line(f"  {path.name}")
+    session.terminal.line(f"Next: ./rfl qemu-test {name}")
+    return 0
+
+
+def build(session: Session, wanted: str, request: Request, *, clippy: bool) -> int:
+    """Build a module, and say where its .ko files are."""
+    chain.check(session, request)
+    target = targets.find(session, wanted)
+    if target.module is None and target.kind is None:
+        raise usage_error(f"{wanted} is a test of the kernel's own modules; it builds nothing")
+    links = Links(session)
+    target, planned = targets.plan(session, target, request, links)
+    assert target.module  # noqa: S101 - a kind has one by now
+    built_for = chain.build_kernel(session, planned, links)
+    words = ["CLIPPY=1"] if clippy else []
+    built = module.build(session, target.module, built_for, *words)
+    links.add("module", target.name, built.key, built.seconds, cached=built.cached)
+    for path in built.objects:
+        session.terminal.line(f"           {path}")
+    return 0
