@@ -105,7 +105,11 @@ def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
     if not (tree / ".git" / "complete").exists():
         shutil.rmtree(tree, ignore_errors=True)
         shutil.copytree(base, tree, symlinks=True)
-        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Linux"]):
+        for words in (
+            ["init", "--quiet"],
+            ["add", "--all", "--force"],
+            ["commit", "--quiet", "-m", "Linux"],
+        ):
             git(tree, *words)
         (tree / ".git" / "complete").touch()
     restore(tree)
