@@ -19,6 +19,8 @@ from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.store import key_of, remove_tree, write_atomically
 
+_FOLDERS = ".rflbuild-folders"  # in the work folder: the folders that were ever laid
+
 
 @dataclass(frozen=True)
 class Overlay:
@@ -26,19 +28,21 @@ class Overlay:
 
     `over` is the source's own path and `work` where the folders are that take its
     folders' place. `scope` names the build folder that they belong to; it is the
-    same for whatever these files come to be later.
+    same for whatever these files come to be later. `earlier` are folders that such
+    files were in before: they stay laid, or make would not see that theirs went back.
     """
 
     files: Mapping[PurePosixPath, str]
     over: Path
     work: Path
     scope: str
+    earlier: tuple[PurePosixPath, ...] = ()
 
     @property
     def folders(self) -> list[PurePosixPath]:
         """The folders that have another in their place, none within another."""
         found: list[PurePosixPath] = []
-        for folder in sorted({name.parent for name in self.files}):
+        for folder in sorted({*self.earlier, *(name.parent for name in self.files)}):
             if not any(folder.is_relative_to(other) for other in found):
                 found.append(folder)
         return found
@@ -61,7 +65,10 @@ def lay(session: Session, source: Source, files: Mapping[str, str], scope: str) 
     named = {**below, **{PurePosixPath(name): text for name, text in files.items()}}
     work = session.store.work("overlay", key_of(str(source.path), scope))
     key = key_of("overlay", source.key, sorted(files.items()))
-    return replace(source, key=key, overlay=Overlay(named, source.path, work, scope))
+    record = work / _FOLDERS
+    earlier = record.read_text().splitlines() if record.is_file() else []
+    folders = tuple(PurePosixPath(folder) for folder in earlier)
+    return replace(source, key=key, overlay=Overlay(named, source.path, work, scope, folders))
 
 
 def write(source: Source) -> None:
@@ -69,6 +76,7 @@ def write(source: Source) -> None:
     overlay = source.overlay
     if not overlay:
         return
+    write_atomically(overlay.work / _FOLDERS, "".join(f"{f}\n" for f in overlay.folders))
     for folder in overlay.folders:
         if not (overlay.work / folder).is_dir():
             _link(source.path / folder, overlay.work / folder)
