@@ -76,10 +76,11 @@ def write(source: Source) -> None:
     overlay = source.overlay
     if not overlay:
         return
+    for folder in overlay.folders:
+        if folder not in overlay.earlier:
+            _link(source.path / folder, overlay.work / folder)
     write_atomically(overlay.work / _FOLDERS, "".join(f"{f}\n" for f in overlay.folders))
     for folder in overlay.folders:
-        if not (overlay.work / folder).is_dir():
-            _link(source.path / folder, overlay.work / folder)
         _restore(source, overlay, folder)
     for name, text in overlay.files.items():
         path = overlay.work / name
@@ -93,6 +94,7 @@ def _link(folder: Path, into: Path) -> None:
     remove_tree(half)
     half.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(folder, half, symlinks=True, copy_function=os.link)
+    remove_tree(into)
     half.rename(into)
 
 

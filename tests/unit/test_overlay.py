@@ -119,6 +119,15 @@ def test_a_folder_stays_laid_so_that_make_sees_its_files_go_back(
     assert not (made.overlay.work / "rust/helpers/helpers").exists()
 
 
+def test_a_folder_takes_in_one_that_was_laid_before(session: Session, source: Source) -> None:
+    written(session, source, samples__rust__hostprogs__new="new")
+
+    work = written(session, source, samples__rust__new="new")
+
+    assert (work / "samples/rust/rust_minimal.rs").read_text() == "minimal\n"
+    assert not (work / "samples/rust/hostprogs/new").exists()
+
+
 def test_one_overlay_lies_on_another(session: Session, source: Source) -> None:
     below = laid(session, source, rust__helpers__helpers="below", samples__rust__new="below")
 
