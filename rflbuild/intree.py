@@ -31,7 +31,7 @@ FILE = "in-tree.yaml"
 SAMPLES = "samples/rust"
 _NAMES = re.compile(r"[a-z][a-z0-9_]*")
 # Of a kind's files those that only a module outside the tree needs.
-_OUTSIDE = {"Kbuild", "Makefile", "README.md", requirements.FILE}
+_OUTSIDE = {".gitignore", "Kbuild", "Makefile", "README.md", requirements.FILE}
 
 
 class InTree(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -224,7 +224,7 @@ def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> 
             return out, False
         built.unlink(missing_ok=True)
         if not (out / _SEEDED).is_file():
-            _seed(session, build(session, replace(base, needs=None)).out, out)
+            _seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
         _make_all(session, plan, out)
         write_atomically(built, plan.key)
     return out, True

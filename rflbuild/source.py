@@ -153,7 +153,8 @@ def prepare(session: Session, wanted: str | None) -> Source:
     else:
         key, path = _from_git(session, str(origin.git), str(origin.ref))
     release = version_of(path)
-    return Source(name, path, _numbers(release), release, key)
+    # Kbuild's saved commands name the place that links lead to.
+    return Source(name, path.resolve(), _numbers(release), release, key)
 
 
 def pinned(session: Session, wanted: str | None) -> str | None:
