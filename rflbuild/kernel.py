@@ -20,7 +20,7 @@ from rflbuild.kconfig import Kconfig, Option
 from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source
-from rflbuild.store import key_of, remove_tree, write_atomically
+from rflbuild.store import LOCK, key_of, remove_tree, write_atomically
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
@@ -189,7 +189,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     if plan.source.mutable:
         folder = plan.base.key if plan.base else key
         out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
-        with session.store.lock(f"kernel-{folder}"):
+        with session.store.lock(f"kernel-{folder}", at=out.with_suffix(LOCK)):
             _refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
@@ -215,9 +215,9 @@ def build(session: Session, plan: Plan) -> Kernel:
 def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> tuple[Path, bool]:
     """The build folder of a kernel with an overlay, and whether anything had to be built."""
     name = key_of(base.key, laid.scope)
-    with session.store.lock(f"kernel-{name}"):
+    out = session.store.work("kernel", name).resolve()
+    with session.store.lock(f"kernel-{name}", at=out.with_suffix(LOCK)):
         overlay.write(plan.source)
-        out = session.store.work("kernel", name).resolve()
         built = out / _BUILT
         if built.is_file() and built.read_text() == plan.key:
             _check_options(plan, out)

@@ -30,6 +30,7 @@ from typing import Any
 from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
+LOCK = ".lock"  # of a work folder to which other stores may have links, beside it
 _FULL = 1_000_000  # bytes; with less, a failed write may have made room again
 
 
@@ -80,7 +81,8 @@ class Store:
             depth = "*/*" if kind.name == "work" else "*"
             for path in sorted(p for p in kind.glob(depth) if p.is_dir()):
                 name = f"{path.parent.name}-{path.name}"
-                with self.lock(name):
+                beside = path.with_suffix(LOCK)
+                with self.lock(name, at=beside if beside.exists() else None):
                     if path.is_dir() and path.stat().st_mtime <= before:
                         doomed = self.root / "tmp" / f"removed-{name}"
                         doomed.parent.mkdir(exist_ok=True)
@@ -133,12 +135,13 @@ class Store:
         return path
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, quiet: bool = False) -> Iterator[None]:
+    def lock(self, name: str, *, quiet: bool = False, at: Path | None = None) -> Iterator[None]:
         """Hold a file lock; the kernel releases it however the holder ends.
 
-        A wait is told of unless it is `quiet`, for what our own threads share.
+        A wait is told of unless it is `quiet`, for what our own threads share. The lock
+        is the file `at`, for what several stores may have, else one of this store's.
         """
-        path = self.root / "locks" / name
+        path = at or self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as handle:
             try:
