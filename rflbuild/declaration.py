@@ -19,7 +19,8 @@ from rflbuild.verdict import usage_error
 _TIMEOUT = 120.0
 # Kbuild keeps each command beside what it made (scripts/Kbuild.include, if_changed).
 COMMAND = "rust/bindings/.bindings_generated.rs.cmd"
-_SAVED = re.compile(r"(?:saved)?cmd_\S+ := (?P<command>.*)")
+_SAVED = re.compile(r"^(?:saved)?cmd_\S+ := (?P<command>.*)$", re.MULTILINE)
+_READ = re.compile(r"^source_\S+ := (?P<tree>.*)/rust/bindings/\S+$", re.MULTILINE)
 _ERROR = re.compile(r"^(?P<where>\S+:\d+):\d+: (?:fatal )?error: (?P<what>.*)$", re.MULTILINE)
 _ATTRIBUTES = re.compile(r" __attribute__\(\(.*\)\)$")
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -108,18 +109,21 @@ class Compiler:
 
 
 def compiler(session: Session, plan: Plan, out: Path) -> Compiler:
-    """The compiler of a kernel that was built; RflError(usage) if it has no Rust."""
-    try:
-        saved = _SAVED.match((out / COMMAND).read_text())
-    except FileNotFoundError:
-        saved = None
-    _, _, flags = saved["command"].partition(" -- ") if saved else ("", "", "")
-    if not flags:
+    """The compiler of a kernel that was built; RflError(usage) if it has no Rust.
+
+    The store may have another place than when the kernel was built.
+    """
+    path = out / COMMAND
+    text = path.read_text() if path.is_file() else ""
+    saved, read = _SAVED.search(text), _READ.search(text)
+    if not saved or not read:
         raise usage_error(
             f"Linux {plan.source.release} {plan.config.label} was built without Rust "
             f"({out} has no {COMMAND}): give the option RUST by --fragment"
         )
-    words = shlex.split(flags.partition(" ; ")[0].replace("$(pound)", "#").replace("$$", "$"))
+    command = saved["command"].replace("$(pound)", "#").replace("$$", "$")
+    command = command.replace(f"{read['tree']}/", f"{plan.source.path}/")
+    words = shlex.split(command.partition(" -- ")[2].partition(" ; ")[0])
     kept = tuple(word for word in words if not word.startswith("-Wp,-M"))  # no .d files
     return Compiler(session, plan.toolchain, plan.source, out, kept)
 
