@@ -61,11 +61,23 @@ def setup_rustup(run: Run) -> None:
     help={
         "name": "the new module's name",
         "kind": "what it starts as: a folder of templates/",
+        "in-tree": "put it into the kernel's tree: a source file, its Makefile's line, its Kconfig",
+        "into": "the folder of the kernel for --in-tree",
+        "remove": "undo --in-tree; what was edited since stays",
     }
 )
-def new_module(run: Run, name: str, kind: str = "hello") -> None:
-    """Make modules/NAME/: a Rust module, its Kbuild, its test."""
-    run("modules.new", name, kind, run.request.kernel)
+def new_module(
+    run: Run,
+    name: str,
+    kind: str = "hello",
+    in_tree: bool = False,
+    into: str = "samples/rust",
+    remove: bool = False,
+) -> None:
+    """Make a Rust module and its test: a folder modules/NAME/, or in the kernel's tree."""
+    if in_tree:
+        run("modules.new_in_tree", name, kind, run.request, into, remove=remove)
+    run("modules.new", name, kind, run.request.kernel, remove=remove)
 
 
 @task(help={"target": _TARGET, "clippy": "let clippy read it too (make CLIPPY=1)"})
@@ -107,13 +119,17 @@ def new_binding(
     json=True,
     help={
         "target": _TARGET,
+        "builtin": "for a module of the kernel's tree: as a part of the image, not as a .ko",
         "quick": "take only the steps that the test marks `quick`",
         "timeout": "seconds for the whole run (default: none but the steps' own)",
     },
 )
-def qemu_test(run: Run, target: str, quick: bool = False, timeout: float = 0.0) -> None:
+def qemu_test(
+    run: Run, target: str, quick: bool = False, builtin: bool = False, timeout: float = 0.0
+) -> None:
     """Build, boot, load, check, unload, and give a verdict."""
-    run("guests.qemu_test", target, run.request, timeout or None, quick=quick)
+    limit = timeout or None
+    run("guests.qemu_test", target, run.request, limit, quick=quick, builtin=builtin)
 
 
 @task(help={"target": f"{_TARGET}, whose modules are then in /modules"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -58,6 +58,11 @@ class Kconfig:
     def key(self) -> str:
         """Equal for configurations that ask for the same."""
         return key_of(self.target, sorted((o.name, o.value) for o in self.options))
+
+    def with_options(self, options: Sequence[Option]) -> Kconfig:
+        """The same with options on top, whose word is the last."""
+        merged = {option.name: option for option in (*self.options, *options)}
+        return replace(self, options=tuple(merged.values()))
 
     def text(self) -> str:
         """The options as lines of a .config."""

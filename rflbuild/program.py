@@ -57,7 +57,7 @@ def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
     log = session.store.work("logs", "program") / f"{path.stem}.log"
     done = session.processes.run(
         kernel.toolchain.command(
-            argv, cwd=into, read=[source, kernel.out, own, path.parent], write=[into]
+            argv, cwd=into, read=[*kernel.source.mounts, kernel.out, own, path.parent], write=[into]
         ),
         timeout=_TIMEOUT,
         cwd=into,

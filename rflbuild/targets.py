@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import chain, module, requirements, scaffold, testspec
+from rflbuild import chain, intree, kernel, module, requirements, scaffold, testspec
 from rflbuild.chain import Links, Request
+from rflbuild.intree import InTree
 from rflbuild.kernel import Plan
 from rflbuild.module import Module
 from rflbuild.scaffold import Kind
@@ -15,14 +16,16 @@ from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.store import key_of, write_atomically
 from rflbuild.testspec import TestSpec
+from rflbuild.verdict import usage_error
 
 
 @dataclass(frozen=True)
 class Target:
     """What is tested: a module, or none for a test of the kernel's own modules.
 
-    `kind` is set for a template until `for_kernel` has rendered it; `files` is
-    the folder in which the test's own files are.
+    `kind` is set for a template until `for_kernel` has rendered it; `in_tree` for a
+    module that the kernel's own build makes, `builtin` if it is to be part of the
+    image. `files` is the folder in which the test's own files are.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Target:
     files: Path
     module: Module | None = None
     kind: Kind | None = None
+    in_tree: InTree | None = None
+    builtin: bool = False
 
 
 def find(session: Session, wanted: str) -> Target:
@@ -64,6 +69,13 @@ def plan(session: Session, target: Target, request: Request, links: Links) -> tu
     Raises RflError(usage) for what module.yaml asks of the kernel's version and source
     in vain; the version alone, if it can be known, is looked at before anything is fetched.
     """
+    if target.in_tree:
+        return target, _plan_in_tree(session, target, target.in_tree, request, links)
+    if target.builtin:
+        raise usage_error(
+            f"{target.name} is not in the kernel's tree, and so cannot be built in: "
+            f"make one that is by `invoke new-module NAME --in-tree`"
+        )
     stated = chain.stated_version(session, request.kernel)
     if stated:
         numbers = tuple(int(part) for part in stated.split("."))
@@ -75,6 +87,27 @@ def plan(session: Session, target: Target, request: Request, links: Links) -> tu
     if needs:
         requirements.check_source(needs, planned.source, planned.arch)
     return for_kernel(session, target, planned.source), replace(planned, needs=needs)
+
+
+def _plan_in_tree(
+    session: Session, target: Target, module: InTree, request: Request, links: Links
+) -> Plan:
+    """The kernel that builds a module of its own tree."""
+    if module.tree and request.kernel is None:
+        request = replace(request, kernel=module.tree)
+    planned = chain.plan(session, request, links)
+    own = str(planned.source.path) if planned.source.mutable else ""
+    if own != module.tree:
+        raise usage_error(
+            f"{target.name} is in {module.tree}: leave --kernel out"
+            if module.tree
+            else f"{target.name} is not in {own}: type `invoke new-module NAME --in-tree "
+            f"--kernel {own}` to make one there"
+        )
+    files = {} if module.tree else intree.files(module, target.files, planned.source)
+    setting = module.setting("y" if target.builtin else "m", target.files / intree.FILE)
+    scope = key_of("in-tree", str(target.files))
+    return kernel.vary(session, planned, files, scope, [setting])
 
 
 def _needs(session: Session, target: Target, version: Sequence[int]) -> Path | None:
@@ -108,6 +141,11 @@ def _is_path(wanted: str) -> bool:
 
 
 def _folder(session: Session, folder: Path, shown: str) -> Target:
+    in_tree = intree.read(folder)
+    if in_tree:
+        own = folder.resolve() / "test.yaml"
+        spec = testspec.read(own) if own.is_file() else TestSpec()
+        return Target(own.parent.name, spec, own.parent, in_tree=in_tree)
     found = module.at(folder, shown)
     requirements.read(found.directory)
     own = found.directory / "test.yaml"

@@ -8,7 +8,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import (
@@ -44,13 +44,15 @@ BOOT_TIMEOUT = 60.0  # seconds; the small kernel needs one, a debug kernel under
 class Order:
     """A run that was asked for; `timeout` bounds the whole of it, in seconds.
 
-    A `quick` one takes the steps that the test marks so.
+    A `quick` one takes the steps that the test marks so. `builtin` is for a module of
+    the kernel's tree: as a part of the image.
     """
 
     target: str
     request: Request
     timeout: float | None = None
     quick: bool = False
+    builtin: bool = False
 
     def command(self) -> str:
         """The command that makes the same run again."""
@@ -59,6 +61,8 @@ class Order:
             words += ["--timeout", f"{self.timeout:g}"]
         if self.quick:
             words.append("--quick")
+        if self.builtin:
+            words.append("--builtin")
         return shlex.join(words)
 
 
@@ -72,7 +76,7 @@ def _anchored(word: str) -> str:
 def run(session: Session, order: Order) -> Result:
     """Judge a target; whatever happens, the results folder says what it came to."""
     chain.check(session, order.request)
-    target = targets.find(session, order.target)
+    target = replace(targets.find(session, order.target), builtin=order.builtin)
     folder, begun = report.open_folder(session.workspace.results, target.name)
     result = Result(target.name, order.command(), begun, folder, quick=order.quick)
     started = time.monotonic()
@@ -129,6 +133,11 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
         what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
         links.add("boot", what, "", running.boot_seconds, cached=False)
         running.unpack(BOOT_TIMEOUT)
+        if target.builtin and target.in_tree:
+            done = steps.boot_log(running, target.in_tree.object, target.spec)
+            _judge(session, running, done, [], result)
+            result.end(Verdict.PASS)
+            return
         asked = target.spec.chosen(quick=order.quick) or testspec.default_steps(names)
         applicable = [step for step in asked if step.applies(kernel.source.version)]
         _take(session, running, applicable, kernel, target.spec, result)
@@ -167,8 +176,11 @@ def load(
             result.module = {"name": target.name, "path": target.module.shown, "key": built.key}
     files = {path.name: path for path in objects}
     names = [path.stem for path in objects]
+    if target.in_tree and not target.builtin:
+        names = [target.in_tree.object]
+        files[f"{names[0]}.ko"] = _in_tree(kernel, f"{names[0]}.ko")
     for step in target.spec.steps:
-        name = step.insmod and f"{step.insmod}.ko"
+        name = step.insmod and not target.builtin and f"{step.insmod}.ko"
         if name and name not in files and step.applies(kernel.source.version):
             files[name] = _in_tree(kernel, name)
     for extra in target.spec.files:
@@ -183,12 +195,9 @@ def load(
 
 def _in_tree(kernel: Kernel, name: str) -> Path:
     """A module that the kernel itself was built with, such as a sample."""
-    order = kernel.out / "modules.order"
-    wanted = {name, name.replace("_", "-"), name.replace("-", "_")}
-    for line in order.read_text().split() if order.is_file() else []:
-        path = (kernel.out / line).with_suffix(".ko")
-        if path.name in wanted:
-            return path
+    path = kernel.module(name)
+    if path:
+        return path
     raise usage_error(
         f"the test loads {name}, which neither the module's folder nor the kernel "
         f"({kernel.label}) builds: mend the step, or add its option by --fragment"

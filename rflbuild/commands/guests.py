@@ -26,6 +26,7 @@ def qemu_test(
     timeout: float | None,
     *,
     quick: bool = False,
+    builtin: bool = False,
     json: bool = False,
 ) -> int:
     """Judge a target; the exit code is the verdict's."""
@@ -33,7 +34,7 @@ def qemu_test(
 
     if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick))
+    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick, builtin))
     if json:
         print(result.as_json())
     shown = os.path.relpath(result.folder)
