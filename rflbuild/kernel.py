@@ -188,7 +188,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     key = plan.key
     if plan.source.mutable:
         folder = plan.base.key if plan.base else key
-        out = session.store.work("kernel", folder)
+        out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
         with session.store.lock(f"kernel-{folder}"):
             _refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
@@ -217,7 +217,7 @@ def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> 
     name = key_of(base.key, laid.scope)
     with session.store.lock(f"kernel-{name}"):
         overlay.write(plan.source)
-        out = session.store.work("kernel", name)
+        out = session.store.work("kernel", name).resolve()
         built = out / _BUILT
         if built.is_file() and built.read_text() == plan.key:
             _check_options(plan, out)

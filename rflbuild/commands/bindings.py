@@ -36,14 +36,14 @@ def new_binding(session: Session, order: Order, request: Request) -> int:
         chain.check(session, request)
         raise usage_error(_without_header(session, order, request))
     links = Links(session)
-    planned = chain.plan(session, request, links)
+    planned = chain.plan(session, request, links, bound=False)
     with session.store.lock(f"bindings-{planned.source.key}"):
         if order.remove:
             _remove(session, order, planned, request)
         elif order.header:
             _add(session, order, planned, request, links)
     if order.show:
-        _show(session, order.name, chain.plan(session, request, links), links)
+        _show(session, order.name, chain.with_bindings(session, planned), links)
     return 0
 
 

@@ -16,6 +16,7 @@ from rflbuild import arch, declaration
 from rflbuild.declaration import COMMAND, Compiler
 from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Plan
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.toolchain import Toolchain
@@ -47,7 +48,7 @@ def compiler(session: Session, source: Source, tmp_path: Path) -> Callable[..., 
         (out / "answer").write_text(answer)
 
         def enter(
-            argv: Sequence[str], _cwd: Path, _read: Iterable[Path], _write: Iterable[Path]
+            argv: Sequence[str], _cwd: Path, _read: Iterable[Mount], _write: Iterable[Path]
         ) -> list[str]:
             return ["sh", "-c", f"cat answer; exit {status}", *argv]
 
