@@ -86,6 +86,32 @@ def module(run: Run, target: str, clippy: bool = False) -> None:
     run("modules.build", target, run.request, clippy=clippy)
 
 
+# ---- C for Rust ----------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "name": "a C function, or a macro that is called like one",
+        "header": "the header that declares it, such as linux/pci.h",
+        "prototype": "a macro's types, as in 'int foo(struct bar *b)'",
+        "show": "print the Rust signature that bindgen made of it; builds the kernel if need be",
+        "remove": "take out what new-binding has put in",
+    }
+)
+def new_binding(
+    run: Run,
+    name: str,
+    header: str = "",
+    prototype: str = "",
+    show: bool = False,
+    remove: bool = False,
+) -> None:
+    """Make a C function reachable from Rust: its header for bindgen, and a helper if inline."""
+    from rflbuild.commands.bindings import Order
+
+    run("bindings.new_binding", Order(name, header, prototype, show, remove), run.request)
+
+
 # ---- guests --------------------------------------------------------------------------------
 
 
