@@ -16,19 +16,19 @@ import re
 import socket
 import subprocess
 import tarfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
 from rflbuild.arch import Arch
+from rflbuild.console import DRAIN, OWN, Console
 from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
-from rflbuild.klog import LogReader, Message, Splat
+from rflbuild.klog import Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.peer import Peer
 from rflbuild.session import Session
@@ -37,8 +37,6 @@ from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
-_OWN = "rfl: "  # begins the messages by which we frame commands
-_DRAIN = 2.0  # seconds for the last messages to come through after an end
 _QMP_TIMEOUT = 5.0
 
 
@@ -63,90 +61,6 @@ class Boot:
     initramfs: Path
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
-
-
-class Console:
-    """The serial port: every byte goes to a file as it comes, and to a LogReader."""
-
-    def __init__(self, port: socket.socket, log: IO[bytes]) -> None:
-        self._port = port
-        self._log = log
-        self._changed = threading.Condition()
-        self.reader = LogReader()
-        self.ended = False
-        self.fault: OSError | None = None  # why the log is not written any more
-        self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
-        self._thread.start()
-
-    def _pump(self) -> None:
-        while True:
-            try:
-                chunk = self._port.recv(65536)
-            except OSError:
-                chunk = b""
-            with self._changed:
-                if chunk:
-                    self._keep(chunk)
-                    self.reader.feed(chunk)
-                else:
-                    self.ended = True
-                self._changed.notify_all()
-            if not chunk:
-                return
-
-    def _keep(self, chunk: bytes) -> None:
-        """Write to the log; a full disk must not stop the reading, or the guest would hang."""
-        if self.fault is None:
-            try:
-                self._log.write(chunk)
-                self._log.flush()
-            except OSError as error:
-                self.fault = error
-
-    def wait_for(self, pattern: re.Pattern[str], mark: int, seconds: float) -> bool:
-        """Whether a message that matches comes, or has come since the mark, in time."""
-        deadline = time.monotonic() + seconds
-        with self._changed:
-            while True:
-                messages = self.reader.messages
-                while mark < len(messages):
-                    if pattern.search(messages[mark].text):
-                        return True
-                    mark += 1
-                left = deadline - time.monotonic()
-                if left <= 0 or self.ended:
-                    return False
-                self._changed.wait(left)
-
-    def mark(self) -> int:
-        """Where messages that come from now on begin."""
-        with self._changed:
-            return len(self.reader.messages)
-
-    def since(self, mark: int) -> list[Message]:
-        """The kernel's messages since a mark, without our own framing."""
-        with self._changed:
-            return [m for m in self.reader.messages[mark:] if not m.text.startswith(_OWN)]
-
-    def splats(self) -> list[Splat]:
-        """Reports of trouble so far."""
-        with self._changed:
-            return list(self.reader.splats)
-
-    def drain(self, seconds: float) -> None:
-        """Wait until QEMU has closed the port, for so long at most."""
-        self._thread.join(seconds)
-
-    def close(self) -> None:
-        """Take what still comes of an ended QEMU, then read and write no more."""
-        self.drain(_DRAIN)
-        with contextlib.suppress(OSError):
-            self._port.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-
-    def send(self, text: bytes) -> None:
-        """Type on the serial port."""
-        self._port.sendall(text)
 
 
 class Guest:
@@ -284,7 +198,7 @@ class Guest:
             self._shell_log.flush()
             raise
         seconds = time.monotonic() - begun
-        self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
+        self.console.wait_for(re.compile(rf"^{OWN}end {number}$"), mark, DRAIN)
         output = _text(self._shell.before)
         status = int(match[1])
         self.taint = int(match[2])
@@ -314,7 +228,7 @@ class Guest:
 
     def _timed_out(self, what: str, timeout: float) -> RflError:
         if self._panicked():
-            self.console.drain(_DRAIN)
+            self.console.drain(DRAIN)
             return self._ended()
         mark = self.console.mark()
         self._show_blocked()
@@ -339,12 +253,12 @@ class Guest:
             time.sleep(0.2)
 
     def _ended(self) -> RflError:
-        self.console.drain(_DRAIN)
+        self.console.drain(DRAIN)
         splats = self.console.splats()
         if splats:
             return crash(splats[0], self._folder)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DRAIN)
+            self._process.wait(DRAIN)
         words = self._qemu_log.read_text(errors="replace").strip()
         status = self._process.poll()
         log = self._folder / "console.log"
