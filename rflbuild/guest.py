@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import mmap
 import os
 import re
 import socket
 import subprocess
-import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,18 +23,19 @@ from typing import Any, Self
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
+from rflbuild import payload
 from rflbuild.arch import Arch
 from rflbuild.console import DRAIN, OWN, Console
-from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
+from rflbuild.initramfs import PAYLOAD_OFFSET
 from rflbuild.klog import Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
 from rflbuild.session import Session
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
-PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
 _QMP_TIMEOUT = 5.0
 
 
@@ -151,16 +150,8 @@ class Guest:
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Bring files into the guest's /modules, by name, over the disk that waits for them."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, path in files.items():
-                tar.add(path, arcname=name, recursive=False, filter=_plain)
-        blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
-        content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
-        if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
-            raise environment_error(
-                f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"
-            )
+        session, toolchain = self._session, self._boot.toolchain
+        content = payload.pack(payload.without_debug_info(session, toolchain, files))
         with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
             memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
 
@@ -325,14 +316,6 @@ def _text(said: object) -> str:
     """What came from the shell's terminal; pexpect has no bytes where nothing was read."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else ""
     return text.replace("\r\n", "\n")
-
-
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A tar entry that says nothing of the host's users and times."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mtime = 0
-    return entry
 
 
 def _close_quietly(loop: Any, client: Any) -> None:
