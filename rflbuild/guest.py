@@ -23,7 +23,7 @@ from typing import Any, Self
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-from rflbuild import payload
+from rflbuild import payload, stub
 from rflbuild.arch import Arch
 from rflbuild.console import DRAIN, OWN, Console
 from rflbuild.initramfs import PAYLOAD_OFFSET
@@ -32,6 +32,7 @@ from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
 from rflbuild.session import Session
+from rflbuild.share import Share
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
@@ -60,6 +61,8 @@ class Boot:
     initramfs: Path
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
+    shares: tuple[Share, ...] = ()
+    gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
 
 
 class Guest:
@@ -99,10 +102,19 @@ class Guest:
         stack.callback(os.close, self._payload)
         os.ftruncate(self._payload, PAYLOAD_BYTES)
         serial, shell, control = (t.fileno() for t in theirs)
-        wires = Wires(serial, shell, control, self._payload)
         boot = self._boot
+        shares = []
+        for share in boot.shares:
+            shares.append(os.open(share.directory, os.O_RDONLY | os.O_DIRECTORY))
+            stack.callback(os.close, shares[-1])
+        if boot.gdb:
+            theirs.append(stack.enter_context(stub.listen(self._folder)))
+        debugger = theirs[-1].fileno() if boot.gdb else None
+        wires = Wires(serial, shell, control, self._payload, tuple(shares), debugger)
         variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
-        arguments = kernel_arguments(boot.arch, boot.machine, variables, person=boot.person)
+        arguments = kernel_arguments(
+            boot.arch, boot.machine, variables, person=boot.person, gdb=boot.gdb
+        )
         self.command = qemu(
             boot.arch,
             boot.machine,
@@ -112,6 +124,7 @@ class Guest:
             arguments,
             wires,
             person=boot.person,
+            shares=boot.shares,
         )
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
