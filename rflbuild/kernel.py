@@ -152,7 +152,7 @@ def build(session: Session, plan: Plan) -> Kernel:
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
-            plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
+            plan.arch, plan.source, plan.toolchain, plan.config.label, state(out), out, seconds
         )
     cached = session.store.has("kernel", key)
     if cached:
@@ -166,7 +166,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
 
 
-def _state(out: Path) -> str:
+def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
     stats = [(out / name).stat() for name in names if (out / name).exists()]
