@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import symbols as tables
@@ -32,8 +32,13 @@ _COUNTER = re.compile(r" \([A-Z]*P[A-Z]*\)")
 # What precedes a place in a line of a call trace: a time stamp and what dmesg or a journal
 # has around it, perhaps an address, and a mark of doubt.
 _TRACED = re.compile(r"(?:[^\[\]]*\[(?!<)[^\]]*\])*\s*(?:\[<[^>]*>\] ?)?(?:\? )?$")
+# kernel/panic.c: __warn(), of 7.3 and of 6.12; lib/bug.c; rust/kernel/lib.rs
+_STATED = re.compile(
+    r"(?:WARNING: (?:CPU: \d+ PID: \d+ at )?|kernel BUG at |rust_kernel: panicked at )"
+    r"(?P<path>[\w./+@~-]+):(?P<line>\d+)"
+)
 # What belongs to Rust and the kernel even where a module's function has it inlined.
-_OTHERS = ("rust/", "core/", "alloc/", "std/", "include/", "arch/", "/")
+_OTHERS = ("rust/", "core/", "alloc/", "std/", "stdarch/", "include/", "arch/", "/")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ def rewrite(
     decoded: list[str] = []
     for number, line in enumerate(lines):
         decoded += _rewritten(line, by_line.get(number, []), frames)
-    return Decoded(tuple(decoded), _where(symbols, found, frames))
+    where = _stated(symbols, lines) or _where(symbols, found, frames)
+    return Decoded(tuple(decoded), where)
 
 
 def _rewritten(
@@ -136,25 +142,34 @@ def _rewritten(
     above: list[str] = []
     text, done = "", 0
     for each in found:
-        chain = frames[each.place]
+        *inlined, outer = frames[each.place]
         module = each.match["module"] or ""
         if each.traced:
             before = line[: each.match.start()]
-            above += [f"{before}{_named(frame)}{module} (inlined)" for frame in chain[:-1]]
-            chain = chain[-1:]
-        text += f"{line[done : each.match.start()]}{_named(*chain)}{module}"
+            above += [f"{before}{_named(frame)}{module} (inlined)" for frame in inlined]
+        elif inlined:  # one line, that of the instruction: the trace has them all
+            outer = replace(inlined[0], function=outer.function)
+        text += f"{line[done : each.match.start()]}{_named(outer)}{module}"
         done = each.match.end()
     return [*above, text + line[done:]]
 
 
-def _named(*chain: Frame) -> str:
-    """The outermost function of a chain, and the lines of all, the innermost first."""
-    places = " ".join(_at(frame) for frame in chain if frame.path)
-    return f"{chain[-1].function} ({places})" if places else chain[-1].function
+def _named(frame: Frame) -> str:
+    return f"{frame.function} ({_at(frame)})" if frame.path else frame.function
 
 
 def _at(frame: Frame) -> str:
     return f"{frame.path}:{frame.line}"
+
+
+def _stated(symbols: Symbols, lines: Iterable[str]) -> str:
+    """The line that a report itself names, if it is in a file of the module's own."""
+    for line in lines:
+        if found := _STATED.search(line):
+            path, own = tables.known_as(symbols, found["path"])
+            if own:
+                return f"{path}:{found['line']}"
+    return ""
 
 
 def _where(

@@ -32,7 +32,7 @@ _TIMEOUT = 30.0  # seconds; a kernel of a quarter of a gigabyte takes two
 _AT_ONCE = 500  # addresses on one command line
 # A kernel of the store was built in a folder that was then moved.
 _BUILT_IN = re.compile(r".*/tmp/kernel-[0-9a-f]{16}/")
-_RUSTS_OWN = re.compile(r".*/library/(?=(?:alloc|core|std)/)")
+_RUSTS_OWN = re.compile(r".*/library/(?=(?:alloc|core|std|stdarch)/)")
 
 
 class Symbols(msgspec.Struct, frozen=True):
@@ -234,11 +234,20 @@ def _frames(symbols: Symbols, row: list[dict[str, object]]) -> tuple[Frame, ...]
     frames = []
     for entry in row:
         if entry.get("FunctionName"):
-            path, line = str(entry["FileName"]), int(str(entry["Line"]))
-            inside = _in_module(symbols, path)
-            place = str(Path(symbols.shown, inside)) if inside else _elsewhere(symbols, path)
-            frames.append(Frame(str(entry["FunctionName"]), place, line, bool(inside)))
+            path, own = known_as(symbols, str(entry["FileName"]))
+            line = int(str(entry["Line"]))
+            frames.append(Frame(str(entry["FunctionName"]), path, line, own))
     return tuple(frames)
+
+
+def known_as(symbols: Symbols, path: str) -> tuple[str, bool]:
+    """A path of debug information, or of a message, for people, and whether it is the module's."""
+    path = os.path.normpath(path) if path else ""
+    if symbols.directory and Path(symbols.directory, path).is_file():
+        path = str(Path(symbols.directory, path))  # a relative one is the module's, if it is there
+    if inside := _in_module(symbols, path):
+        return str(Path(symbols.shown, inside)), True
+    return _elsewhere(symbols, path), False
 
 
 def _in_module(symbols: Symbols, path: str) -> str:

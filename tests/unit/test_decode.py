@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rflbuild import decode
@@ -159,12 +160,12 @@ def test_inlined_functions_come_before_the_one_they_are_in() -> None:
     )
 
 
-def test_outside_a_trace_inlined_functions_are_lines_in_one_pair_of_parentheses() -> None:
+def test_outside_a_trace_the_line_is_that_of_the_instruction() -> None:
     chain = (Frame("inner", "a.c", 1), Frame("outer", "b.c", 2))
 
     done = decoded("pc : outer+0x14/0x20", {"outer": chain})
 
-    assert done.lines == ("pc : outer (a.c:1 b.c:2)",)
+    assert done.lines == ("pc : outer (a.c:1)",)
 
 
 def test_what_is_not_known_stays_as_it_is() -> None:
@@ -210,6 +211,32 @@ def test_without_a_frame_of_the_tests_modules_it_is_nowhere() -> None:
     frames = {"theirs": (Frame("theirs", "drivers/a.c", 1),)}
 
     assert not decoded(" theirs+0x1/0x2\n theirs+0x1/0x2 [other]", frames).where
+
+
+@pytest.mark.parametrize(
+    "headline",
+    [
+        "WARNING: blinky.rs:19 at init_module+0x8/0xfe8 [blinky], CPU#1: insmod/60",
+        "WARNING: CPU: 1 PID: 60 at blinky.rs:19 init_module+0x8/0xfe8 [blinky]",
+        "WARNING: CPU: 1 PID: 60 at {0}/blinky.rs:19 init_module+0x8/0xfe8 [blinky]",
+        "rust_kernel: panicked at blinky.rs:19:55:",
+        "kernel BUG at blinky.rs:19!",
+    ],
+)
+def test_where_is_what_the_report_itself_says(tmp_path: Path, headline: str) -> None:
+    # The compiler attributes the trap of a WARN() to no line of its own.
+    (tmp_path / "blinky.rs").touch()
+    symbols = msgspec.structs.replace(SYMBOLS, directory=str(tmp_path))
+    frames = {"init_module": (Frame("init_module", "modules/blinky/blinky.rs", 7, True),)}
+    text = f"{headline.format(tmp_path)}\n init_module+0x8/0xfe8 [blinky]"
+
+    assert decoded(text, frames, symbols).where == "modules/blinky/blinky.rs:19"
+
+
+def test_what_a_report_says_of_other_files_is_not_where(tmp_path: Path) -> None:
+    symbols = msgspec.structs.replace(SYMBOLS, directory=str(tmp_path))
+
+    assert not decoded("kernel BUG at rust/helpers/bug.c:7!", {}, symbols).where
 
 
 # ---- errors of runs -----------------------------------------------------------------------
