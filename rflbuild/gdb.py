@@ -91,8 +91,17 @@ def write_attach(session: Session, built: Kernel, symbols: Symbols, folder: Path
         socket=stub.SOCKET,
         modules=" ".join(_folders(symbols)),
         sources=[*own, symbols.source, symbols.out],
+        source=symbols.source,
+        moved=_moved(symbols),
     )
     (folder / ATTACH).write_text(text)
+
+
+def _moved(symbols: Symbols) -> str:
+    """Where the source was when the kernel was built, if it has moved, as a CI's cache may."""
+    link = Path(symbols.out, "source")  # make O= leaves it
+    built = str(link.readlink()) if link.is_symlink() else symbols.source
+    return built if built != symbols.source else ""
 
 
 def _folders(symbols: Symbols) -> list[str]:

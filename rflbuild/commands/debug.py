@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,13 +32,19 @@ def gdb(session: Session, wanted: str, commands: Sequence[str], files: Sequence[
         if not path.is_file():
             raise usage_error(f"--command {path}: there is no such file")
     folder = _waiting(session, wanted)
-    words = [word for path in scripts for word in ("-x", str(path))]
-    words += [word for text in commands for word in ("-ex", text)]
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        words = ["-batch", *(words or ["-x", "/dev/stdin"])]
-    argv = debugger.command(session, symbols.read(folder), folder, words, scripts)
-    # Ctrl-C stops the guest, and is gdb's to handle.
-    with debugger.alone(folder), ignoring_interrupts():
+    person = sys.stdin.isatty() and sys.stdout.isatty()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(debugger.alone(folder))
+        if not person and not scripts and not commands:
+            typed = stack.enter_context(tempfile.NamedTemporaryFile("w", dir=folder, suffix=".gdb"))
+            typed.write(sys.stdin.read())
+            typed.flush()
+            scripts = [Path(typed.name)]
+        words = [word for path in scripts for word in ("-x", str(path))]
+        words += [word for text in commands for word in ("-ex", text)]
+        words = words if person else ["-batch", *words]
+        argv = debugger.command(session, symbols.read(folder), folder, words, scripts)
+        stack.enter_context(ignoring_interrupts())  # Ctrl-C stops the guest; gdb sees to it
         child = session.processes.start(argv, cwd=folder, stdin=None, output=None, foreground=True)
         return child.wait()
 
