@@ -132,10 +132,48 @@ def qemu_test(
     run("guests.qemu_test", target, run.request, limit, quick=quick, builtin=builtin)
 
 
-@task(help={"target": f"{_TARGET}, whose modules are then in /modules"})
-def shell(run: Run, target: str = "") -> None:
+@task(
+    help={
+        "target": f"{_TARGET}, whose modules are then in /modules",
+        "share": "a folder for the guest, at /mnt/NAME; DIR:ro for one it cannot change",
+        "gdb": "stop the guest before its first instruction, until `rfl gdb` comes",
+    }
+)
+def shell(run: Run, target: str = "", share: list[str] | None = None, gdb: bool = False) -> None:
     """Boot the same guest with a prompt for a person."""
-    run("guests.shell", target or None, run.request)
+    run("guests.shell", target or None, run.request, tuple(share or ()), gdb=gdb)
+
+
+# ---- looking inside ------------------------------------------------------------------------
+
+
+@task(
+    kernel=False,
+    help={
+        "target": "which guest, if several wait: its module or its folder in results/",
+        "eval_command": "a command for gdb (its -ex); may be given again",
+        "command": "a file of commands for gdb (its -x); may be given again",
+    },
+)
+def gdb(
+    run: Run,
+    target: str = "",
+    eval_command: list[str] | None = None,
+    command: list[str] | None = None,
+) -> None:
+    """Attach gdb to the guest of `shell --gdb`, with the symbols of kernel and modules."""
+    run("debug.gdb", target, tuple(eval_command or ()), tuple(command or ()))
+
+
+@task(
+    kernel=False,
+    help={
+        "target": "a console.log, a folder of results/, or - for stdin (default: the last crash)"
+    },
+)
+def decode(run: Run, target: str = "") -> None:
+    """Show a stack trace with functions, files and lines."""
+    run("debug.decode", target)
 
 
 # ---- this checkout -------------------------------------------------------------------------

@@ -9,36 +9,34 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
 import mmap
 import os
 import re
 import socket
 import subprocess
-import tarfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
+from rflbuild import payload, stub
 from rflbuild.arch import Arch
-from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
-from rflbuild.klog import LogReader, Message, Splat
+from rflbuild.console import DRAIN, OWN, Console
+from rflbuild.initramfs import PAYLOAD_OFFSET
+from rflbuild.klog import Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
 from rflbuild.session import Session
+from rflbuild.share import Share
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
-PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
-_OWN = "rfl: "  # begins the messages by which we frame commands
-_DRAIN = 2.0  # seconds for the last messages to come through after an end
 _QMP_TIMEOUT = 5.0
 
 
@@ -63,90 +61,8 @@ class Boot:
     initramfs: Path
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
-
-
-class Console:
-    """The serial port: every byte goes to a file as it comes, and to a LogReader."""
-
-    def __init__(self, port: socket.socket, log: IO[bytes]) -> None:
-        self._port = port
-        self._log = log
-        self._changed = threading.Condition()
-        self.reader = LogReader()
-        self.ended = False
-        self.fault: OSError | None = None  # why the log is not written any more
-        self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
-        self._thread.start()
-
-    def _pump(self) -> None:
-        while True:
-            try:
-                chunk = self._port.recv(65536)
-            except OSError:
-                chunk = b""
-            with self._changed:
-                if chunk:
-                    self._keep(chunk)
-                    self.reader.feed(chunk)
-                else:
-                    self.ended = True
-                self._changed.notify_all()
-            if not chunk:
-                return
-
-    def _keep(self, chunk: bytes) -> None:
-        """Write to the log; a full disk must not stop the reading, or the guest would hang."""
-        if self.fault is None:
-            try:
-                self._log.write(chunk)
-                self._log.flush()
-            except OSError as error:
-                self.fault = error
-
-    def wait_for(self, pattern: re.Pattern[str], mark: int, seconds: float) -> bool:
-        """Whether a message that matches comes, or has come since the mark, in time."""
-        deadline = time.monotonic() + seconds
-        with self._changed:
-            while True:
-                messages = self.reader.messages
-                while mark < len(messages):
-                    if pattern.search(messages[mark].text):
-                        return True
-                    mark += 1
-                left = deadline - time.monotonic()
-                if left <= 0 or self.ended:
-                    return False
-                self._changed.wait(left)
-
-    def mark(self) -> int:
-        """Where messages that come from now on begin."""
-        with self._changed:
-            return len(self.reader.messages)
-
-    def since(self, mark: int) -> list[Message]:
-        """The kernel's messages since a mark, without our own framing."""
-        with self._changed:
-            return [m for m in self.reader.messages[mark:] if not m.text.startswith(_OWN)]
-
-    def splats(self) -> list[Splat]:
-        """Reports of trouble so far."""
-        with self._changed:
-            return list(self.reader.splats)
-
-    def drain(self, seconds: float) -> None:
-        """Wait until QEMU has closed the port, for so long at most."""
-        self._thread.join(seconds)
-
-    def close(self) -> None:
-        """Take what still comes of an ended QEMU, then read and write no more."""
-        self.drain(_DRAIN)
-        with contextlib.suppress(OSError):
-            self._port.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-
-    def send(self, text: bytes) -> None:
-        """Type on the serial port."""
-        self._port.sendall(text)
+    shares: tuple[Share, ...] = ()
+    gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
 
 
 class Guest:
@@ -186,10 +102,19 @@ class Guest:
         stack.callback(os.close, self._payload)
         os.ftruncate(self._payload, PAYLOAD_BYTES)
         serial, shell, control = (t.fileno() for t in theirs)
-        wires = Wires(serial, shell, control, self._payload)
         boot = self._boot
+        shares = []
+        for share in boot.shares:
+            shares.append(os.open(share.directory, os.O_RDONLY | os.O_DIRECTORY))
+            stack.callback(os.close, shares[-1])
+        if boot.gdb:
+            theirs.append(stack.enter_context(stub.listen(self._folder)))
+        debugger = theirs[-1].fileno() if boot.gdb else None
+        wires = Wires(serial, shell, control, self._payload, tuple(shares), debugger)
         variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
-        arguments = kernel_arguments(boot.arch, boot.machine, variables, person=boot.person)
+        arguments = kernel_arguments(
+            boot.arch, boot.machine, variables, person=boot.person, gdb=boot.gdb
+        )
         self.command = qemu(
             boot.arch,
             boot.machine,
@@ -199,6 +124,7 @@ class Guest:
             arguments,
             wires,
             person=boot.person,
+            shares=boot.shares,
         )
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
@@ -237,16 +163,8 @@ class Guest:
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Bring files into the guest's /modules, by name, over the disk that waits for them."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, path in files.items():
-                tar.add(path, arcname=name, recursive=False, filter=_plain)
-        blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
-        content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
-        if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
-            raise environment_error(
-                f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"
-            )
+        session, toolchain = self._session, self._boot.toolchain
+        content = payload.pack(payload.without_debug_info(session, toolchain, files))
         with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
             memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
 
@@ -284,7 +202,7 @@ class Guest:
             self._shell_log.flush()
             raise
         seconds = time.monotonic() - begun
-        self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
+        self.console.wait_for(re.compile(rf"^{OWN}end {number}$"), mark, DRAIN)
         output = _text(self._shell.before)
         status = int(match[1])
         self.taint = int(match[2])
@@ -314,7 +232,7 @@ class Guest:
 
     def _timed_out(self, what: str, timeout: float) -> RflError:
         if self._panicked():
-            self.console.drain(_DRAIN)
+            self.console.drain(DRAIN)
             return self._ended()
         mark = self.console.mark()
         self._show_blocked()
@@ -339,12 +257,12 @@ class Guest:
             time.sleep(0.2)
 
     def _ended(self) -> RflError:
-        self.console.drain(_DRAIN)
+        self.console.drain(DRAIN)
         splats = self.console.splats()
         if splats:
             return crash(splats[0], self._folder)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DRAIN)
+            self._process.wait(DRAIN)
         words = self._qemu_log.read_text(errors="replace").strip()
         status = self._process.poll()
         log = self._folder / "console.log"
@@ -411,14 +329,6 @@ def _text(said: object) -> str:
     """What came from the shell's terminal; pexpect has no bytes where nothing was read."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else ""
     return text.replace("\r\n", "\n")
-
-
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A tar entry that says nothing of the host's users and times."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mtime = 0
-    return entry
 
 
 def _close_quietly(loop: Any, client: Any) -> None:

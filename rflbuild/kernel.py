@@ -194,7 +194,7 @@ def build(session: Session, plan: Plan) -> Kernel:
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
-            plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
+            plan.arch, plan.source, plan.toolchain, plan.config.label, state(out), out, seconds
         )
     if plan.source.overlay and plan.base:
         out, built = _build_overlaid(session, plan, plan.base, plan.source.overlay)
@@ -268,7 +268,7 @@ def _rename_in_commands(out: Path) -> None:
                 _rename(Path(folder, name), found[1], out)
 
 
-def _state(out: Path) -> str:
+def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
     stats = [(out / name).stat() for name in names if (out / name).exists()]

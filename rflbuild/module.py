@@ -23,7 +23,7 @@ from rflbuild.session import Session, Workspace
 from rflbuild.store import key_of, remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, usage_error
 
-_RECIPE = 1  # raise it when the way a module is built changes
+_RECIPE = 2  # raise it when the way a module is built changes
 _TIMEOUT = 1800.0
 _MOST_FILES = 2000
 _MOST_BYTES = 64_000_000
@@ -37,6 +37,7 @@ _SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", 
 _RELATIVE = re.compile(
     r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
 )
+_PLAIN_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)  # a path that make and the shell leave alone
 _OBJ_M = re.compile(r"\bobj-(?:m|\$\(\w+\))\s*[:+?]?=|\bobj-m\b")
 
 
@@ -102,7 +103,8 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     with session.store.lock(f"module-{name}"):
         work = session.store.work("module", name)
         content = _synchronise(module, _sources(session.workspace, module), work)
-        key = key_of("module", _RECIPE, content, built_for.key, module.name, extra)
+        where = str(module.directory)
+        key = key_of("module", _RECIPE, content, built_for.key, module.name, where, extra)
         begun = time.monotonic()
         cached = session.store.has("module", key)
         log = session.store.work("logs", "module") / f"{module.name}-{name}.log"
@@ -187,6 +189,7 @@ def _make(
             built_for.source,
             built_for.out,
             f"M={work}",
+            *_paths_of_the_users(module, work),
             *extra,
             "modules",
             write=[work],
@@ -214,6 +217,16 @@ def _make(
     (into / "order").write_text("\n".join(path.name for path in objects))
 
 
+def _paths_of_the_users(module: Module, work: Path) -> list[str]:
+    """Words for make with which debug information names the user's files, not the copies."""
+    if not _PLAIN_PATH.fullmatch(str(module.directory)):
+        return []
+    return [
+        f"KCFLAGS=-ffile-prefix-map={work}={module.directory}",
+        f"KRUSTFLAGS=--remap-path-prefix={work}={module.directory}",
+    ]
+
+
 def _as_the_users(output: str, module: Module, work: Path) -> str:
     """The compilers' words with the paths of the user's files instead of the copies'."""
 
@@ -221,7 +234,9 @@ def _as_the_users(output: str, module: Module, work: Path) -> str:
         is_ours = (module.directory / found["path"]).is_file()
         return found["lead"] + (f"{module.shown}/{found['path']}" if is_ours else found["path"])
 
-    return _RELATIVE.sub(shown, output.replace(f"{work}/", f"{module.shown}/"))
+    for folder in (work, module.directory):
+        output = output.replace(f"{folder}/", f"{module.shown}/")
+    return _RELATIVE.sub(shown, output)
 
 
 def _order(work: Path) -> list[Path]:

@@ -175,6 +175,16 @@ class Processes:
             self.stop(child)
 
 
+@contextlib.contextmanager
+def ignoring_interrupts() -> Iterator[None]:
+    """Leave Ctrl-C to the children started meanwhile; a program that wants it takes it back."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _group_ended(child: subprocess.Popen[bytes], number: signal.Signals) -> bool:
     """Signal a child's group and wait until it is empty; True when nothing is left of it."""
     deadline = time.monotonic() + GRACE

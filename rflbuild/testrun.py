@@ -14,6 +14,7 @@ from pathlib import Path
 from rflbuild import (
     accelerator,
     chain,
+    decode,
     guest,
     initramfs,
     kconfig,
@@ -21,6 +22,7 @@ from rflbuild import (
     program,
     report,
     steps,
+    symbols,
     targets,
     testspec,
 )
@@ -85,7 +87,7 @@ def run(session: Session, order: Order) -> Result:
         with _bounded(order.timeout or target.spec.timeout):
             _run(session, order, target, result, links)
     except RflError as error:
-        result.end_with(error)
+        _end(session, result, error)
     except OSError as error:
         result.end_with(explain_os_error(error, session.store.root))
     finally:
@@ -93,6 +95,14 @@ def run(session: Session, order: Order) -> Result:
         result.links = links.done
         result.write()
     return result
+
+
+def _end(session: Session, result: Result, error: RflError) -> None:
+    """End a run with an error, its trace decoded if it has one; so with the step that met it."""
+    explained = decode.explained(session, result.folder, error)
+    result.end_with(explained)
+    if result.steps and result.steps[-1].reason == error.sentence:
+        result.steps[-1] = replace(result.steps[-1], reason=explained.sentence)
 
 
 class _OutOfTime(BaseException):
@@ -128,6 +138,7 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
+        symbols.write(symbols.of(kernel, files, target.module), result.folder)
         running.put(files)
         running.wait_until_ready(BOOT_TIMEOUT)
         what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
