@@ -75,11 +75,23 @@ def run(session: Session, order: Order) -> Result:
     target = targets.find(session, order.target)
     folder, begun = report.open_folder(session.workspace.results, target.name)
     result = Result(target.name, order.command(), begun, folder, quick=order.quick)
-    started = time.monotonic()
     links = Links(session)
+    with (
+        recorded(session, result, links, time.monotonic()),
+        bounded(order.timeout or target.spec.timeout),
+    ):
+        _run(session, order, target, result, links)
+    return result
+
+
+@contextlib.contextmanager
+def recorded(session: Session, result: Result, links: Links, started: float) -> Iterator[None]:
+    """Take an error as what a run came to, and write down the result, whatever happens.
+
+    `started` is when the run began, by the monotonic clock.
+    """
     try:
-        with _bounded(order.timeout or target.spec.timeout):
-            _run(session, order, target, result, links)
+        yield
     except RflError as error:
         result.end_with(error)
     except OSError as error:
@@ -88,7 +100,6 @@ def run(session: Session, order: Order) -> Result:
         result.seconds = round(time.monotonic() - started, 3)
         result.links = links.done
         result.write()
-    return result
 
 
 class _OutOfTime(BaseException):
@@ -96,7 +107,7 @@ class _OutOfTime(BaseException):
 
 
 @contextlib.contextmanager
-def _bounded(timeout: float | None) -> Iterator[None]:
+def bounded(timeout: float | None) -> Iterator[None]:
     """End everything after `timeout` seconds, wherever it is, as the verdict `timeout`."""
     if timeout is None:
         yield
@@ -118,9 +129,8 @@ def _bounded(timeout: float | None) -> Iterator[None]:
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
     target, planned = targets.plan(session, target, order.request, links)
     kernel = chain.build_kernel(session, planned, links)
-    _record_kernel(result, kernel)
     boot = boot_for(session, kernel, target.spec)
-    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
+    describe(result, kernel, boot)
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
@@ -129,12 +139,11 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
         what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
         links.add("boot", what, "", running.boot_seconds, cached=False)
         running.unpack(BOOT_TIMEOUT)
-        asked = target.spec.chosen(quick=order.quick) or testspec.default_steps(names)
-        applicable = [step for step in asked if step.applies(kernel.source.version)]
-        _take(session, running, applicable, kernel, target.spec, result)
+        judge(session, running, target.spec, names, kernel, result)
 
 
-def _record_kernel(result: Result, kernel: Kernel) -> None:
+def describe(result: Result, kernel: Kernel, boot: Boot) -> None:
+    """Let a result say on what it was come by."""
     result.kernel = {
         "release": kernel.source.release,
         "source": kernel.source.name,
@@ -143,6 +152,7 @@ def _record_kernel(result: Result, kernel: Kernel) -> None:
         "key": kernel.key,
     }
     result.toolchain = {"name": kernel.toolchain.name, "key": kernel.toolchain.key}
+    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
 
 
 def boot_for(session: Session, kernel: Kernel, spec: TestSpec, *, person: bool = False) -> Boot:
@@ -195,18 +205,23 @@ def _in_tree(kernel: Kernel, name: str) -> Path:
     )
 
 
-def _take(
+def judge(
     session: Session,
     running: Guest,
-    todo: list[Step],
-    kernel: Kernel,
     spec: TestSpec,
+    modules: Sequence[str],
+    kernel: Kernel,
     result: Result,
 ) -> None:
-    """Take the steps in turn, until one does not hold, and give the verdict."""
+    """Take a test's steps in turn, until one does not hold, and give the verdict.
+
+    `modules` are loaded and unloaded where the test has no steps.
+    """
     allowed = [testspec.compile_text(text) for text in texts(spec.allow_log)]
     config = kconfig.read(kernel.out / ".config")
-    for step in todo:
+    for step in spec.chosen(quick=result.quick) or testspec.default_steps(modules):
+        if not step.applies(kernel.source.version):
+            continue
         if missing := step.lacks(config):
             _skip(session, step, missing, result)
         else:
