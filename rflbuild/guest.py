@@ -28,6 +28,7 @@ from pexpect.socket_pexpect import SocketSpawn
 
 from rflbuild.arch import Arch
 from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
+from rflbuild.journal import Journal
 from rflbuild.klog import LogReader, Message, Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.peer import Peer
@@ -162,6 +163,9 @@ class Guest:
         self.command: list[str] = []
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
+        self.mark = 0  # where the run that is under way begins among the kernel's messages
+        self._runs = 0
+        self._payloads = 0
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -203,9 +207,12 @@ class Guest:
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
         )
-        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
-        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
-        self.console = Console(ours[0], console_log)
+        self._journals = {
+            name: stack.enter_context(Journal(self._folder / name))
+            for name in ("console.log", "shell.log")
+        }
+        self._shell_log = stack.enter_context(io.TextIOWrapper(self._journals["shell.log"]))
+        self.console = Console(ours[0], self._journals["console.log"])
         stack.callback(self.console.close)
         self._qemu_log = self._folder / "qemu.log"
         with self._qemu_log.open("wb") as log:
@@ -235,14 +242,33 @@ class Guest:
         """Wait until the person at the shell has ended QEMU; returns its exit status."""
         return self._process.wait()
 
+    def begin_run(self, folder: Path) -> None:
+        """Begin another run in this guest: its logs go on in the run's own folder.
+
+        They take along what they hold, so that a line of the log has one number for as
+        long as the guest runs; `mark` tells where the run's own messages begin. To the
+        first run the boot belongs as well.
+        """
+        for name, journal in self._journals.items():
+            journal.move_to(folder / name)
+        self._qemu_log = self._qemu_log.rename(folder / self._qemu_log.name)
+        self._folder = folder
+        self.mark = self.console.mark() if self._runs else 0
+        self._runs += 1
+
     def put(self, files: Mapping[str, Path]) -> None:
-        """Bring files into the guest's /modules, by name, over the disk that waits for them."""
+        """Bring files into the guest's /modules, by name, over the disk that waits for them.
+
+        It can be done again with other files, for `unpack` to bring in beside the former.
+        """
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for name, path in files.items():
                 tar.add(path, arcname=name, recursive=False, filter=_plain)
         blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
-        content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
+        self._payloads += 1
+        head = f"{blocks} {self._payloads}\n"
+        content = head.encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
         if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
             raise environment_error(
                 f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"
@@ -252,7 +278,8 @@ class Guest:
 
     def unpack(self, timeout: float) -> None:
         """Let the guest unpack what `put` brought."""
-        answer = self._run("unpack", "unpack", timeout)
+        words = f"unpack {self._payloads}"
+        answer = self._run(words, words, timeout)
         if answer.status:
             raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
 
@@ -391,6 +418,17 @@ class Guest:
         except (QMPError, TimeoutError, OSError) as error:
             why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
             raise environment_error(f"QEMU does not do `{command}`: {why}") from error
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more, or is about to end by a panic."""
+        return self.console.ended or self._panicked()
+
+    def end(self) -> None:
+        """End QEMU from any thread; one that waits for the guest gets its RflError."""
+        process = getattr(self, "_process", None)  # there is none before it was started
+        if process:
+            self._session.processes.stop(process)
 
     def stop(self) -> None:
         """End QEMU and close the logs."""

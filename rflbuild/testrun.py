@@ -257,7 +257,8 @@ def _judge(
     trouble = [
         splat
         for splat in running.console.splats()
-        if not any(p.search(m.text) for p in allowed for m in splat.messages)
+        if splat.head.line > running.mark
+        and not any(p.search(m.text) for p in allowed for m in splat.messages)
     ]
     if trouble:
         error = guest.crash(trouble[0], result.folder)
