@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import buildlog, kconfig, requirements
@@ -164,6 +164,17 @@ def build(session: Session, plan: Plan) -> Kernel:
     )
     seconds = 0.0 if cached else time.monotonic() - begun
     return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
+
+
+def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
+    """A kernel that was built a while ago as it is now, without building it.
+
+    One from the user's folder may have been built anew by another run meanwhile.
+    """
+    if not plan.source.mutable:
+        return built
+    with session.store.lock(f"kernel-{plan.key}"):
+        return replace(built, key=_state(built.out))
 
 
 def _state(out: Path) -> str:
