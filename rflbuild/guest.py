@@ -65,6 +65,12 @@ class Boot:
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
 
+    @property
+    def shown(self) -> str:
+        """The machine in a few words."""
+        machine = self.machine
+        return f"{self.accelerator.upper()}, {machine.cpus} CPUs, {machine.memory}"
+
 
 class Console:
     """The serial port: every byte goes to a file as it comes, and to a LogReader."""
@@ -419,10 +425,15 @@ class Guest:
             why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
             raise environment_error(f"QEMU does not do `{command}`: {why}") from error
 
-    @property
-    def ended(self) -> bool:
-        """Whether it runs no more, or is about to end by a panic."""
-        return self.console.ended or self._panicked()
+    def trouble(self, mark: int) -> RflError | None:
+        """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
+        for splat in self.console.splats():
+            if splat.head.line > mark:
+                return crash(splat, self._folder)
+        if self.console.ended:
+            log = self._folder / "console.log"
+            return environment_error(f"the guest has ended by itself; see {log}")
+        return None
 
     def end(self) -> None:
         """End QEMU from any thread; one that waits for the guest gets its RflError."""

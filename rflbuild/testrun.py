@@ -136,8 +136,7 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
         files, names = load(session, target, kernel, links, result)
         running.put(files)
         running.wait_until_ready(BOOT_TIMEOUT)
-        what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
-        links.add("boot", what, "", running.boot_seconds, cached=False)
+        links.add("boot", boot.shown, "", running.boot_seconds, cached=False)
         running.unpack(BOOT_TIMEOUT)
         judge(session, running, target.spec, names, kernel, result)
 
