@@ -5,20 +5,28 @@ Most tests share one `watch` on a folder; each edits it, and expects the verdict
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 import re
 import shutil
 import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rflbuild import chain, cli, testrun
+from rflbuild.chain import Links
+from rflbuild.guest import Guest
+from rflbuild.store import Store
+from rflbuild.terminal import Terminal
+from rflbuild.testspec import TestSpec
 from rflbuild.verdict import Verdict
 from tests.integration.harness import (
     GUEST,
@@ -26,6 +34,7 @@ from tests.integration.harness import (
     BuiltKernel,
     Rfl,
     Run,
+    examples,
     waited_for,
 )
 
@@ -116,11 +125,15 @@ class Watching:
         self.boot = ""
         self._read = 0
         self._news = threading.Condition()
+        self._reads = True
         threading.Thread(target=self._pump, daemon=True).start()
 
     def _pump(self) -> None:
         assert self.started.process.stdout
         for line in self.started.process.stdout:
+            if not self._reads:
+                self.started.process.stdout.close()
+                return
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 self._news.notify_all()
@@ -152,6 +165,10 @@ class Watching:
         while word not in "\n".join((done := self.round()).messages):
             pass
         return done
+
+    def stop_reading(self) -> None:
+        """Close our end at the next line."""
+        self._reads = False
 
     def quiet_for(self, seconds: float) -> bool:
         """Whether nothing more is printed for so long."""
@@ -501,3 +518,159 @@ def test_each_round_leaves_its_results(watching: Watching, folder: Folder) -> No
     assert (folders[1] / "junit.xml").is_file()
     assert two.result["reproduce"] == f"./rfl qemu-test {folder.path}"
     assert (watching.rfl.results / "latest").resolve() == folders[1].resolve()
+
+
+# ---- its end --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Folder:
+    """A folder for one test alone."""
+    shutil.copytree(MODULES / "out_of_tree", tmp_path / "own")
+    return Folder(tmp_path / "own")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_ends_it_in_order(
+    rfl: Rfl, own: Folder, chance: random.Random, number: signal.Signals
+) -> None:
+    watching = Watching(rfl, str(own.path))
+    assert waited_for(lambda: watching.started.handles(number), GUEST)
+    moment = chance.random() * 8
+    print(f"after {moment:.3f} s")  # noqa: T201 - if it fails
+    time.sleep(moment)
+    run = watching.end(number)
+
+    assert run.status == 128 + number, run
+    assert "Traceback" not in run.text, run
+    assert not list(rfl.results.glob(".boot-*"))
+
+
+def test_it_ends_when_nobody_reads_it_any_more(rfl: Rfl, own: Folder) -> None:
+    watching = Watching(rfl, str(own.path))
+    watching.until("source ")
+    watching.stop_reading()
+
+    assert watching.started.process.wait(GUEST) == 128 + signal.SIGPIPE
+
+
+def test_a_folder_that_vanishes_ends_it_with_one_sentence(rfl: Rfl, own: Folder) -> None:
+    watching = Watching(rfl, str(own.path))
+    watching.round()
+    shutil.rmtree(own.path)
+    watching.started.process.wait(GUEST)
+    run = watching.started.end(5)
+
+    assert run.status == Verdict.USAGE.exit_code, run
+    said = [line for line in run.stderr.splitlines() if line]
+    assert said == [f"usage: {own.path} is gone: there is nothing to watch any more"]
+
+
+def test_an_unknown_name_ends_it_at_once(rfl: Rfl) -> None:
+    assert "did you mean `hello`?" in rfl("watch", "helo").came_to(Verdict.USAGE)
+
+
+# ---- other targets, and the guide's -------------------------------------------------------------
+
+
+@pytest.fixture
+def template(rfl: Rfl) -> Iterator[Callable[[str], Path]]:
+    """A file of the workspace's templates/, which is put back."""
+    before: dict[Path, str] = {}
+
+    def choose(name: str) -> Path:
+        path = rfl.workspace / "templates" / name
+        before[path] = path.read_text()
+        return path
+
+    yield choose
+    for path, text in before.items():
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [(("hello",), "hello/rfl_module.rs"), (("e1000", "--quick"), "e1000/receive.rs")],
+    ids=["hello", "e1000"],
+)
+def test_a_kind_is_rendered_at_each_save(
+    rfl: Rfl, template: Callable[[str], Path], words: Sequence[str], file: str
+) -> None:
+    path = template(file)
+    assert ["watch", *words] in examples("watch")
+    watching = Watching(rfl, *words)
+    first = watching.round()
+    path.write_text(f"{path.read_text()}\n// {uuid.uuid4()}\n")
+    edited = watching.round()
+    watching.end()
+
+    assert first.verdict.startswith("pass ")
+    assert f"saved      {path.name}" in edited.lines
+    assert edited.verdict.startswith("pass ")
+    assert edited.result["module"]["key"] != first.result["module"]["key"]
+
+
+def test_a_test_without_a_module_is_watched_too(rfl: Rfl, steps: Callable[[str], str]) -> None:
+    name = steps("steps: [{run: 'true'}]")
+    path = rfl.workspace / "configs" / "tests" / f"{name}.yaml"
+    watching = Watching(rfl, name)
+    first = watching.round()
+    path.write_text("steps: [{run: 'false'}]")
+    edited = watching.round()
+    watching.end()
+
+    assert first.verdict.startswith("pass ")
+    assert edited.verdict.startswith("fail: run false: ")
+
+
+def test_a_tree_of_the_users_own_is_built_once(
+    rfl: Rfl, kernel: BuiltKernel, own_tree: Path, own: Folder
+) -> None:
+    own.test(_TEST)
+    watching = Watching(rfl, str(own.path), "--kernel", str(own_tree))
+    first = watching.round()
+    (log,) = (rfl.store / "work" / "logs" / "kernel").glob(f"*{_kernel_key(rfl, own_tree)}*.log")
+    built = log.stat()
+    word = own.edit()
+    edited = watching.round()
+    assert (log.stat().st_ino, log.stat().st_mtime_ns) == (built.st_ino, built.st_mtime_ns)
+    # As another run's make leaves it.
+    os.utime(rfl.store / "work" / "kernel" / _kernel_key(rfl, own_tree) / "vmlinux")
+    own.edit()
+    anew = watching.round()
+    watching.end()
+
+    assert said(edited, word)
+    assert edited.boot == first.boot
+    assert anew.verdict.startswith("pass ")
+    assert anew.boot != first.boot
+
+
+def _kernel_key(rfl: Rfl, tree: Path) -> str:
+    status = rfl("status", "--kernel", str(tree))
+    found = re.search(r"^kernel .* ([0-9a-f]{16}) ", status.stdout, re.MULTILINE)
+    assert found, status
+    return found[1]
+
+
+# ---- bringing files in again and again ----------------------------------------------------------
+
+
+def test_a_guest_never_unpacks_what_it_had_before(
+    kernel: BuiltKernel, user_store: Path, tmp_path: Path, chance: random.Random
+) -> None:
+    with (
+        Path(os.devnull).open("w") as null,
+        cli.session(Terminal(null), Store(user_store), 1) as session,
+    ):
+        built = chain.build_kernel(session, kernel.plan, Links(session))
+        boot = testrun.boot_for(session, built, TestSpec())
+        with Guest(session, boot, tmp_path) as running:
+            running.wait_until_ready(GUEST)
+            file = tmp_path / "content"
+            for _ in range(200):
+                file.write_bytes(chance.randbytes(chance.randrange(1, 100_000)))
+                running.put({"content": file})
+                running.unpack(GUEST)
+                answer = running.run("sha256sum /modules/content", GUEST)
+                assert answer.output.split()[0] == hashlib.sha256(file.read_bytes()).hexdigest()
