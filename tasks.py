@@ -176,6 +176,20 @@ def decode(run: Run, target: str = "") -> None:
     run("debug.decode", target)
 
 
+# ---- watching ------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "target": _TARGET,
+        "quick": "take only the steps that the test marks `quick`",
+    }
+)
+def watch(run: Run, target: str, quick: bool = False) -> None:
+    """Test at each save, in a guest that goes on from one round to the next."""
+    run("watch.watch", target, run.request, quick=quick)
+
+
 # ---- this checkout -------------------------------------------------------------------------
 
 

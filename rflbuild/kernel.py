@@ -268,6 +268,18 @@ def _rename_in_commands(out: Path) -> None:
                 _rename(Path(folder, name), found[1], out)
 
 
+def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
+    """A kernel that was built a while ago as it is now, without building it.
+
+    One from the user's folder may have been built anew by another run meanwhile.
+    """
+    if not plan.source.mutable:
+        return built
+    name = (plan.base or plan).key
+    with session.store.lock(f"kernel-{name}", at=built.out.with_suffix(LOCK)):
+        return replace(built, key=state(built.out))
+
+
 def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")

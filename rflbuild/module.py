@@ -32,7 +32,11 @@ _PRODUCT = re.compile(
     r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
     r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
 )
-_SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+_SKIPPED_FOLDERS = {"__pycache__", "results", "target"}
+# Hidden files are editors' swap files and settings; beside them editors leave backups
+# (`a.rs~`), what they saved by themselves (Emacs: `#a.rs#`) and, for a moment, files by which
+# they find out whether they may write (Vim: `4913`), or safe copies (JetBrains).
+_EDITORS = re.compile(r"\..*|.*~|#.*#|4913|.*___jb_(tmp|old)___")
 # `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
 _RELATIVE = re.compile(
     r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
@@ -115,13 +119,29 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     return Built(key, objects, 0.0 if cached else time.monotonic() - begun, log)
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    """The sources below a folder, as paths relative to it, sorted; products are left out."""
-    for folder, subfolders, files in os.walk(directory):
-        subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
-        for name in sorted(files):
-            # A link to nothing is how Emacs locks a file.
-            if not _PRODUCT.fullmatch(name) and Path(folder, name).is_file():
+def is_source(path: Path) -> bool:
+    """Whether a path relative to a module's folder can be one of its sources.
+
+    Neither products of a build can, nor what is hidden, nor what editors leave.
+    """
+    *folders, name = path.parts
+    return _is_source(name) and all(map(_may_hold_sources, folders))
+
+
+def _is_source(name: str) -> bool:
+    return not (_PRODUCT.fullmatch(name) or _EDITORS.fullmatch(name))
+
+
+def _may_hold_sources(folder: str) -> bool:
+    return folder not in _SKIPPED_FOLDERS and not folder.startswith(".")
+
+
+def files(directory: Path) -> Iterator[Path]:
+    """The sources below a folder, as paths relative to it, sorted."""
+    for folder, subfolders, names in os.walk(directory):
+        subfolders[:] = sorted(filter(_may_hold_sources, subfolders))
+        for name in sorted(filter(_is_source, names)):
+            if Path(folder, name).is_file():
                 yield Path(folder, name).relative_to(directory)
 
 
@@ -130,10 +150,11 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
 
     Its own bindings.mk and bindings.py, if it has them, go before those of templates/.
     """
-    found = {relative: module.directory / relative for relative in _files(module.directory)}
+    found = {relative: module.directory / relative for relative in files(module.directory)}
     if requirements.read(module.directory).bindings:
         shipped = workspace.templates / requirements.BINDINGS
-        found = {relative: shipped / relative for relative in _files(shipped)} | found
+        found = {relative: shipped / relative for relative in files(shipped)} | found
+    found.pop(Path("test.yaml"), None)  # no build reads it: another test is no other module
     return dict(sorted(found.items()))
 
 
@@ -144,7 +165,7 @@ def _synchronise(module: Module, sources: Mapping[Path, Path], work: Path) -> st
     changed and nothing else.
     """
     rows: list[tuple[str, str, bool]] = []
-    files: dict[Path, bytes] = {}
+    contents: dict[Path, bytes] = {}
     total = 0
     for relative, path in sources.items():
         content = path.read_bytes()
@@ -156,11 +177,11 @@ def _synchronise(module: Module, sources: Mapping[Path, Path], work: Path) -> st
             )
         executable = os.access(path, os.X_OK)
         rows.append((str(relative), hashlib.sha256(content).hexdigest(), executable))
-        files[relative] = content
-    for relative in list(_files(work)):
-        if relative not in files:
+        contents[relative] = content
+    for relative in list(files(work)):
+        if relative not in contents:
             (work / relative).unlink()
-    for (name, _, executable), content in zip(rows, files.values(), strict=True):
+    for (name, _, executable), content in zip(rows, contents.values(), strict=True):
         copy = work / name
         if not copy.is_file() or copy.read_bytes() != content:
             if copy.is_dir():

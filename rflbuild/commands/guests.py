@@ -41,6 +41,12 @@ def qemu_test(
     result = testrun.run(session, testrun.Order(wanted, request, timeout, quick, builtin))
     if json:
         print(result.as_json())
+    tell(session, result)
+    return result.verdict.exit_code
+
+
+def tell(session: Session, result: Result) -> None:
+    """Say what a run came to: one line, below the details if it did not pass."""
     shown = os.path.relpath(result.folder)
     terminal = session.terminal
     if result.verdict is Verdict.PASS:
@@ -50,12 +56,11 @@ def qemu_test(
             f"{word:<10} {result.name} on {kernel}: {_counted(result)} in "
             f"{duration(result.seconds)}; {shown}"
         )
-        return 0
+        return
     if result.detail:
         terminal.line(result.detail)
     word = terminal.paint(str(result.verdict), "red")
     terminal.line(f"{word}: {result.reason} [{shown}]")
-    return result.verdict.exit_code
 
 
 def _counted(result: Result) -> str:
