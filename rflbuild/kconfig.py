@@ -101,10 +101,11 @@ def read(path: Path) -> dict[str, str]:
 
 def dropped(wanted: Kconfig, config: Mapping[str, str]) -> list[Option]:
     """The options that the kernel's configuration did not take over as asked."""
-    return [o for o in wanted.options if not _same(o.value, config.get(o.name, "n"))]
+    return [o for o in wanted.options if not same_value(o.value, config.get(o.name, "n"))]
 
 
-def _same(wanted: str, got: str) -> bool:
+def same_value(wanted: str, got: str) -> bool:
+    """Whether a value is the one that was asked for; a number may be written otherwise."""
     if wanted == got:
         return True
     try:
