@@ -47,6 +47,11 @@ class _Fragment:
     request: Request
 
     @property
+    def shown(self) -> str:
+        """Its file as it is shortest from here."""
+        return _shown(str(self.path))
+
+    @property
     def complete(self) -> Request:
         """The request with the fragment, which must be there by now."""
         return replace(self.request, fragments=(*self.request.fragments, self.name))
@@ -108,11 +113,11 @@ def menuconfig(session: Session, request: Request, save: str) -> int:
     terminal = session.terminal
     terminal.line(
         f"menu       {made.plan.config.label} of Linux {made.plan.source.release} "
-        f"{made.plan.arch.name}; what you change and save goes into {target.path}"
+        f"{made.plan.arch.name}; what you change and save goes into {target.shown}"
     )
     with menu.run(session, made) as saved:
         if saved is None:
-            terminal.line(f"nothing was changed, and {target.path} not touched")
+            terminal.line(f"nothing was changed, and {target.shown} not touched")
             return 0
         with terminal.progress("finding the smallest fragment", None):
             tree = dotconfig.tree(made.plan)
@@ -183,7 +188,7 @@ def _explanations(session: Session, made: Dotconfig, names: Sequence[str]) -> It
 
 
 def _shown(path: str) -> str:
-    """A path as it is shortest from here."""
+    """A path, perhaps with a line, as it is shortest from here."""
     return min(path, os.path.relpath(path), key=len)
 
 
@@ -231,7 +236,7 @@ def _set(session: Session, request: Request, words: Sequence[str], save: str) ->
         why = kconfig.explain(plan.source, plan.arch, refused, end.values)
         names = ", ".join(option.name for option in refused)
         raise usage_error(
-            f"Linux {plan.source.release} drops {names}, for the reason above: {target.path} is "
+            f"Linux {plan.source.release} drops {names}, for the reason above: {target.shown} is "
             "not touched",
             why,
         )
@@ -271,8 +276,8 @@ def _fragment(session: Session, request: Request, save: str) -> _Fragment:
     for part in base.fragments:
         if _same_file(fragment.find(configs, part), path):
             raise usage_error(
-                f"{path} is part of the base {request.base}, which more than you may build on: "
-                "save under another name"
+                f"{_shown(str(path))} is a part of the base {request.base}: save under a name of "
+                "your own"
             )
     if not os.access(path if path.exists() else path.parent, os.W_OK) or not os.access(
         path.resolve().parent, os.W_OK
@@ -332,5 +337,5 @@ def _tell(
         )
     for name in change.unreached:
         terminal.note(f"{name} will not be {change.after.get(name, 'n')}: no fragment can say so")
-    terminal.line(f"{'saved' if written else 'unchanged':<10} {target.path}")
+    terminal.line(f"{'saved' if written else 'unchanged':<10} {target.shown}")
     terminal.line(f"Next: ./rfl kernel {words}")
