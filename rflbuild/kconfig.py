@@ -10,7 +10,7 @@ import msgspec
 
 from rflbuild import document, fragment
 from rflbuild.arch import Arch
-from rflbuild.fragment import Option as Option  # who composes gets options
+from rflbuild.fragment import Option
 from rflbuild.source import Source
 from rflbuild.store import key_of
 from rflbuild.verdict import usage_error

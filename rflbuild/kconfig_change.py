@@ -96,7 +96,7 @@ def find(session: Session, start: Dotconfig, end: Dotconfig, tree: KconfigTree) 
 def with_options(plan: Plan, options: Mapping[str, str], where: str = "") -> Plan:
     """The plan of the same kernel with options on top."""
     asked = [Option(name, value, where) for name, value in options.items()]
-    return replace(plan, config=plan.config.on_top(asked))
+    return replace(plan, config=plan.config.with_options(asked))
 
 
 def candidates(

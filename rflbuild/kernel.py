@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rflbuild import buildlog, kconfig, overlay, requirements
 from rflbuild.arch import Arch
-from rflbuild.kconfig import Kconfig, Option
+from rflbuild.fragment import Option
+from rflbuild.kconfig import Kconfig
 from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source

@@ -291,7 +291,7 @@ def test_a_mistake_in_a_kconfig_file_is_the_first_error() -> None:
         "samples/Kconfig:5: missing end statement for this entry\n"
         "make[3]: *** [scripts/kconfig/Makefile:85: allnoconfig] Error 1\n"
     )
-    assert first_error(output).splitlines() == [
+    assert buildlog.first_error(output).splitlines() == [
         'samples/Kconfig:320: unknown statement "endfi"',
         "samples/Kconfig:5: missing end statement for this entry",
     ]
