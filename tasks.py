@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rflbuild.tasking import Run, task
 
+_FRAGMENT = "the fragment to write: NAME for configs/kconfig/NAME.config, or a path"
 _TARGET = "a module of modules/, a kind of templates/, a test of configs/tests/, or a folder"
 
 # ---- the chain -----------------------------------------------------------------------------
@@ -52,6 +53,37 @@ def clean(run: Run, days: float = 30.0) -> None:
 def setup_rustup(run: Run) -> None:
     """Get rustc and bindgen by rustup and cargo, as the kernel's documentation has it."""
     run("chain.setup_rustup", run.request)
+
+
+# ---- the configuration ---------------------------------------------------------------------
+
+
+@task(help={"save": f"{_FRAGMENT} (default: my.config in this folder)"})
+def menuconfig(run: Run, save: str = "") -> None:
+    """Choose options in the kernel's menu; what you change becomes a small fragment."""
+    run("config.menuconfig", run.request, save)
+
+
+@task(
+    optional=["diff"],
+    help={
+        "get": "print an option's value and no more; may be given again",
+        "set": "OPTION=VALUE into the fragment of --save; may be given again",
+        "why": "tell all about an option: its value, what it hangs on, its help",
+        "diff": "what differs from the base alone, or from a .config, a base or base+fragment",
+        "save": f"{_FRAGMENT}, for --set (default: my.config in this folder)",
+    },
+)
+def config(
+    run: Run,
+    get: list[str] | None = None,
+    set: list[str] | None = None,  # noqa: A002 - the word on the command line
+    why: list[str] | None = None,
+    diff: str = "",
+    save: str = "",
+) -> None:
+    """Look into the kernel's configuration, or put options into a fragment."""
+    run("config.config", run.request, get or (), set or (), why or (), diff, save)
 
 
 # ---- modules -------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ import msgspec
 
 from rflbuild import document, kbuild, requirements, scaffold
 from rflbuild.document import InvalidError
+from rflbuild.fragment import Option
 from rflbuild.kbuild import Entry, ShapeError
-from rflbuild.kconfig import Option
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
 from rflbuild.source import Source

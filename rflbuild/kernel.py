@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rflbuild import buildlog, kconfig, overlay, requirements
 from rflbuild.arch import Arch
-from rflbuild.kconfig import Kconfig, Option
+from rflbuild.fragment import Option
+from rflbuild.kconfig import Kconfig
 from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source
@@ -190,7 +191,7 @@ def build(session: Session, plan: Plan) -> Kernel:
         folder = plan.base.key if plan.base else key
         out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
         with session.store.lock(f"kernel-{folder}", at=out.with_suffix(LOCK)):
-            _refuse_in_place(plan.source.path)
+            refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
@@ -287,7 +288,7 @@ def state(out: Path) -> str:
     return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
 
 
-def _refuse_in_place(tree: Path) -> None:
+def refuse_in_place(tree: Path) -> None:
     """An O= build needs a clean tree; make says so in nine lines, we in one sentence."""
     for name in (".config", "include/config"):
         if (tree / name).exists():
@@ -386,23 +387,41 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
 
 def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
     """Make .config and hold it against what was asked for."""
-    config = out / ".config"
-    for target in (plan.config.target, "olddefconfig"):
-        if target == "olddefconfig":
-            with config.open("a") as file:
-                file.write(plan.config.text())
-        done = session.processes.run(
-            plan.make(out, target),
-            timeout=_CONFIGURE_TIMEOUT,
-            cwd=out,
-            env=build_environment(session),
-            log=log,
+    make_config(session, plan, out, plan.config.target, log)
+    complete_config(session, plan, out, log)
+    refuse_dropped(session, plan, kconfig.read(out / ".config"))
+
+
+def make_config(session: Session, plan: Plan, out: Path, target: str, log: Path) -> None:
+    """Run one of make's configuration targets, such as `allnoconfig`, in a build folder.
+
+    Raises RflError(build-error) with the words of Kconfig.
+    """
+    done = session.processes.run(
+        plan.make(out, target),
+        timeout=_CONFIGURE_TIMEOUT,
+        cwd=out,
+        env=build_environment(session),
+        log=log,
+    )
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the configuration ({target})", done.output, str(log)
         )
-        if done.status:
-            raise session.store.full_disk() or buildlog.failure(
-                f"the configuration ({target})", done.output, str(log)
-            )
-    values = kconfig.read(config)
+
+
+def complete_config(session: Session, plan: Plan, out: Path, log: Path) -> None:
+    """Put a plan's options on top of the .config that its base's target made."""
+    with (out / ".config").open("a") as file:
+        file.write(plan.config.text())
+    make_config(session, plan, out, "olddefconfig", log)
+
+
+def refuse_dropped(session: Session, plan: Plan, values: Mapping[str, str]) -> None:
+    """Raise RflError(usage) if a plan's options are not in the .config that came of them.
+
+    Where that is allowed it is only told.
+    """
     lost = kconfig.dropped(plan.config, values)
     if not lost:
         return

@@ -191,9 +191,16 @@ class Rfl:
 
     @contextlib.contextmanager
     def on_terminal(
-        self, *args: str, cwd: Path | None = None, timeout: float = 90.0
+        self,
+        *args: str,
+        cwd: Path | None = None,
+        timeout: float = 90.0,
+        size: tuple[int, int] = (40, 120),
     ) -> Iterator[pexpect.spawn[str]]:
-        """A run on a terminal of its own; at the end it is over and has left nothing behind."""
+        """A run on a terminal of its own; at the end it is over and has left nothing behind.
+
+        `size` is the terminal's, in lines and columns.
+        """
         token = uuid.uuid4().hex
         terminal: pexpect.spawn[str] = pexpect.spawn(
             sys.executable,
@@ -202,7 +209,7 @@ class Rfl:
             env={**self.environment(), "TERM": "xterm", _TOKEN: token},
             timeout=timeout,
             encoding="utf-8",
-            dimensions=(40, 120),
+            dimensions=size,
         )
         try:
             yield terminal
