@@ -74,6 +74,44 @@ def module(run: Run, target: str, clippy: bool = False) -> None:
     run("modules.build", target, run.request, clippy=clippy)
 
 
+# ---- single targets and checks ---------------------------------------------------------------
+
+_MODULE = "a module of modules/, a kind of templates/, or a folder"
+_FILE = "a file of the module, or, without one, of the kernel's source"
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; none for a file of the kernel",
+        "as_": "ll (LLVM IR), s (assembly), i (expanded macros), mir, or o (the object)",
+        "file": f"{_FILE}; the only crate's root if there is one",
+        "output": "write it there; an object as it is, which otherwise is disassembled",
+        "raw": "leave names mangled, as the assembler has them",
+        "force": "let --output replace a file that is there",
+    }
+)
+def emit(
+    run: Run,
+    target: str = "",
+    as_: str = "ll",
+    file: str = "",
+    output: str = "",
+    raw: bool = False,
+    force: bool = False,
+) -> None:
+    """Show what the compiler makes of a file: LLVM IR, assembly, expanded macros, MIR."""
+    run(
+        "checks.emit",
+        target or None,
+        run.request,
+        form=as_,
+        file=file or None,
+        output=output or None,
+        raw=raw,
+        force=force,
+    )
+
+
 # ---- guests --------------------------------------------------------------------------------
 
 

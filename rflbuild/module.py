@@ -164,6 +164,17 @@ def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words
     return output
 
 
+def make_single(
+    session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str
+) -> str:
+    """As `make`, for the kernel's single targets, such as `main.o` or `main.ll`.
+
+    The kernel's Makefile takes those of a `helpers.c` for its `help%`, and does
+    without the configuration then, unless it is told.
+    """
+    return make(session, module, built_for, copy, "need-config=1", "need-compiler=1", *words)
+
+
 def units(directory: Path) -> list[str]:
     """The files below a module's folder that its makefiles make an object of each, by their paths.
 
