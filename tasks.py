@@ -68,10 +68,10 @@ def new_module(run: Run, name: str, kind: str = "hello") -> None:
     run("modules.new", name, kind, run.request.kernel)
 
 
-@task(help={"target": _TARGET, "clippy": "let clippy read it too (make CLIPPY=1)"})
-def module(run: Run, target: str, clippy: bool = False) -> None:
+@task(help={"target": _TARGET})
+def module(run: Run, target: str) -> None:
     """Build a module, and no more."""
-    run("modules.build", target, run.request, clippy=clippy)
+    run("modules.build", target, run.request)
 
 
 # ---- single targets and checks ---------------------------------------------------------------
@@ -110,6 +110,39 @@ def emit(
         raw=raw,
         force=force,
     )
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "file": "a crate's root in the kernel's source, instead of a module",
+    }
+)
+def clippy(run: Run, target: str = "", file: str = "") -> None:
+    """Let clippy read a module, or the kernel's Rust, with the kernel's own rules."""
+    run("checks.clippy", target or None, run.request, file=file or None)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "check": "change nothing: show what would be, and end with 1 if there is anything",
+    }
+)
+def fmt(run: Run, target: str = "", check: bool = False) -> None:
+    """Lay out a module's files as the kernel has it, by rustfmt and clang-format."""
+    run("checks.fmt", target or None, run.request, check=check)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the changes of a tree of your own",
+        "range": "commits of a tree of your own, as main..HEAD or HEAD~3, instead of its changes",
+    }
+)
+def checkpatch(run: Run, target: str = "", range: str = "") -> None:  # noqa: A002 - git's own word
+    """Hold a module, or the changes of a kernel tree of your own, against the kernel's style."""
+    run("checks.checkpatch", target or None, run.request, revisions=range or None)
 
 
 # ---- guests --------------------------------------------------------------------------------

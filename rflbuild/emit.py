@@ -70,7 +70,7 @@ def of_module(
             command = savedcmd.parse(saved.read_text())
             assert command  # noqa: S101 - make has just saved it
             # From 6.13 on make runs in the module's folder, before in the kernel's.
-            cwd = built_for.out if os.path.isabs(command.target) else copy.work
+            cwd = built_for.out if Path(command.target).is_absolute() else copy.work
             _rerun(session, built_for, command, form, made, cwd, [copy.work])
         content = made.read_bytes()
     if form != "o":

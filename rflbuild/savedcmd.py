@@ -23,6 +23,7 @@ from rflbuild.verdict import RflError, usage_error
 _COMMAND = re.compile(r"^(?:saved)?cmd_(?P<target>\S+) := (?P<line>.*)$", re.MULTILINE)
 # scripts/basic/fixdep.c
 _SOURCE = re.compile(r"^source_\S+ := (\S+)$", re.MULTILINE)
+_UNREAD = re.compile(r"#!\[allow\([^\]]*\bclippy::all\b")
 _ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL)
 _TIMEOUT = 900.0
 _EMIT = ("--emit", "--out-dir", "-o")
@@ -138,7 +139,7 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
 def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
     """The commands by which a kernel's build compiled the Rust of its source.
 
-    Crates that the kernel took over from elsewhere, and lets no lint read, are left out.
+    Crates that no lint is to read are left out: those taken over from elsewhere, and bindings.
     """
     for cmd in sorted(kernel.out.rglob(".*.cmd")):
         text = cmd.read_text()
@@ -150,6 +151,7 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
             command
             and Path(command.source).is_relative_to(kernel.source.path)
             and "--cap-lints=allow" not in command.argv
+            and not _UNREAD.search(Path(command.source).read_text(errors="replace"))
         ):
             yield command
 
