@@ -136,6 +136,17 @@ def fmt(run: Run, target: str = "", check: bool = False) -> None:
 
 @task(
     help={
+        "target": f"{_MODULE}; without one the kernel's crates alone",
+        "open": "show it in a browser",
+    }
+)
+def rustdoc(run: Run, target: str = "", open: bool = False) -> None:  # noqa: A002 - cargo's word
+    """Make the documentation of a module, with that of the kernel's Rust."""
+    run("checks.rustdoc", target or None, run.request, show=open)
+
+
+@task(
+    help={
         "target": f"{_MODULE}; without one all of modules/, or the changes of a tree of your own",
         "range": "commits of a tree of your own, as main..HEAD or HEAD~3, instead of its changes",
     }

@@ -15,8 +15,10 @@ from rflbuild.verdict import environment_error, usage_error
 # What makes no sense outside the tree: a module may well ask for the kernel's version.
 IGNORED = ("LINUX_VERSION_CODE",)
 # Whatever the user's own settings are, checkpatch wants a plain patch.
-_SETTINGS = ("color.ui=never", "core.quotePath=false")
-_SETTINGS += ("diff.noprefix=false", "diff.mnemonicPrefix=false")
+_SETTINGS = (
+    *("color.ui=never", "core.quotePath=false"),
+    *("diff.noprefix=false", "diff.mnemonicPrefix=false"),
+)
 _DIFF = ("diff", "--no-ext-diff")
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)  # names that it hands to a shell as they are
 _TIMEOUT = 600.0

@@ -62,13 +62,13 @@ class SavedCommand:
 
 
 def parse(text: str) -> SavedCommand | None:
-    """The command in the text of a .cmd file; None if it compiles nothing.
+    """The command in the text of a .cmd file, if there is one; `source` is empty for what has none.
 
     What follows the compiler, such as objcopy or objtool, is left out.
     """
     found = _COMMAND.search(text)
     source = _SOURCE.search(text)
-    if not found or not source:
+    if not found:
         return None
     line = found["line"].replace("$(pound)", "#").replace("$$", "$")
     lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
@@ -84,7 +84,7 @@ def parse(text: str) -> SavedCommand | None:
             environment[assignment[1]] = assignment[2]
         else:
             argv.append(word)
-    return SavedCommand(found["target"], source[1], environment, tuple(argv))
+    return SavedCommand(found["target"], source[1] if source else "", environment, tuple(argv))
 
 
 def run(

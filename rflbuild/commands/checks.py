@@ -12,7 +12,7 @@ from rflbuild.kernel import Kernel, Plan
 from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.store import write_atomically
-from rflbuild.verdict import RflError, Verdict, usage_error
+from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 
 def emit(
@@ -126,6 +126,26 @@ def fmt(session: Session, wanted: str | None, request: Request, *, check: bool) 
             f"{len(changed)} of {len(done)} files are to be changed, as above: {names}",
         )
     session.terminal.link("fmt", f"files: {len(done)}", f"changed: {len(changed)}")
+    return 0
+
+
+def rustdoc(session: Session, wanted: str | None, request: Request, *, show: bool) -> int:
+    """Document a module with the kernel's Rust, or that alone, and say where to read it."""
+    from rflbuild import rustdoc as docs
+
+    if wanted:
+        ((owner, built),) = _modules(session, wanted, request)
+        made = docs.of_module(session, owner, built)
+    else:
+        made = docs.of_kernel(session, _kernel(session, request))
+    for warning in made.warnings:
+        session.terminal.line(f"{warning}\n")
+    session.terminal.line(f"index      {made.index}")
+    if show:
+        import webbrowser
+
+        if not webbrowser.open(made.index.as_uri()):
+            raise environment_error(f"no browser can be started here: open {made.index} in one")
     return 0
 
 
