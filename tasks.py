@@ -112,10 +112,92 @@ def new_module(
     run("modules.new", name, kind, run.request.kernel, remove=remove)
 
 
-@task(help={"target": _TARGET, "clippy": "let clippy read it too (make CLIPPY=1)"})
-def module(run: Run, target: str, clippy: bool = False) -> None:
+@task(help={"target": _TARGET})
+def module(run: Run, target: str) -> None:
     """Build a module, and no more."""
-    run("modules.build", target, run.request, clippy=clippy)
+    run("modules.build", target, run.request)
+
+
+# ---- single targets and checks ---------------------------------------------------------------
+
+_MODULE = "a module of modules/, a kind of templates/, or a folder"
+_FILE = "a file of the module, or, without one, of the kernel's source"
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; none for a file of the kernel",
+        "as_": "ll (LLVM IR), s (assembly), i (expanded macros), mir, or o (the object)",
+        "file": f"{_FILE}; the only crate's root if there is one",
+        "output": "write it there; an object as it is, which otherwise is disassembled",
+        "raw": "leave names mangled, as the assembler has them",
+        "force": "let --output replace a file that is there",
+    }
+)
+def emit(
+    run: Run,
+    target: str = "",
+    as_: str = "ll",
+    file: str = "",
+    output: str = "",
+    raw: bool = False,
+    force: bool = False,
+) -> None:
+    """Show what the compiler makes of a file: LLVM IR, assembly, expanded macros, MIR."""
+    run(
+        "checks.emit",
+        target or None,
+        run.request,
+        form=as_,
+        file=file or None,
+        output=output or None,
+        raw=raw,
+        force=force,
+    )
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "file": "a crate's root in the kernel's source, instead of a module",
+    }
+)
+def clippy(run: Run, target: str = "", file: str = "") -> None:
+    """Let clippy read a module, or the kernel's Rust, with the kernel's own rules."""
+    run("checks.clippy", target or None, run.request, file=file or None)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "check": "change nothing: show what would be, and end with 1 if there is anything",
+    }
+)
+def fmt(run: Run, target: str = "", check: bool = False) -> None:
+    """Lay out a module's files as the kernel has it, by rustfmt and clang-format."""
+    run("checks.fmt", target or None, run.request, check=check)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one the kernel's crates alone",
+        "open": "show it in a browser",
+    }
+)
+def rustdoc(run: Run, target: str = "", open: bool = False) -> None:  # noqa: A002 - cargo's word
+    """Make the documentation of a module, with that of the kernel's Rust."""
+    run("checks.rustdoc", target or None, run.request, show=open)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the changes of a tree of your own",
+        "range": "commits of a tree of your own, as main..HEAD or HEAD~3, instead of its changes",
+    }
+)
+def checkpatch(run: Run, target: str = "", range: str = "") -> None:  # noqa: A002 - git's own word
+    """Hold a module, or the changes of a kernel tree of your own, against the kernel's style."""
+    run("checks.checkpatch", target or None, run.request, revisions=range or None)
 
 
 # ---- C for Rust ----------------------------------------------------------------------------

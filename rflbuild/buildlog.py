@@ -55,6 +55,12 @@ def warnings(output: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def diagnostics(output: str) -> list[str]:
+    """The warnings of rustc and clippy about a place in the source, each as it was printed."""
+    blocks = re.findall(r"^warning: .*\n(?:(?! *$|warning: |error).*\n?)*", output, re.MULTILINE)
+    return [block.rstrip() for block in blocks if re.search(r"^ *--> ", block, re.MULTILINE)]
+
+
 def failure(what: str, output: str, log: str) -> RflError:
     """The error for a build that ended with a non-zero status."""
     if "No space left on device" in output:

@@ -7,6 +7,7 @@ again: its key comes from the copied content.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -29,7 +30,7 @@ _MOST_FILES = 2000
 _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
-    r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
+    r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|rsi|s)|\..*\.(cmd|d)"
     r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
 )
 _SKIPPED_FOLDERS = {"__pycache__", "results", "target"}
@@ -69,6 +70,15 @@ class Built:
         return self.seconds == 0
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A module's sources in the folder `work`, a key of their content, and the build's log."""
+
+    work: Path
+    content: str
+    log: Path
+
+
 def names(session: Session) -> list[str]:
     """The user's modules, sorted."""
     folder = session.workspace.modules
@@ -103,20 +113,99 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     `extra` are further words for make, such as CLIPPY=1; then it is built anew.
     Raises RflError(build-error) with the compiler's words.
     """
+    with copied(session, module, built_for, *extra) as copy:
+        where = str(module.directory)
+        key = key_of("module", _RECIPE, copy.content, built_for.key, module.name, where, extra)
+        begun = time.monotonic()
+        cached = session.store.has("module", key)
+        place = session.store.build(
+            "module",
+            key,
+            lambda into: _make(session, module, built_for, copy, into, extra),
+        )
+    objects = tuple(place / line for line in (place / "order").read_text().split())
+    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, copy.log)
+
+
+@contextlib.contextmanager
+def copied(session: Session, module: Module, built_for: Kernel, *extra: str) -> Iterator[Copy]:
+    """A module's sources in a work folder of the store, up to date and ours while this lasts.
+
+    What make left there before is still there; `extra` is as for `build`, and has its own folder.
+    """
     name = key_of(str(module.directory), built_for.key, extra)
     with session.store.lock(f"module-{name}"):
         work = session.store.work("module", name)
         content = _synchronise(module, _sources(session.workspace, module), work)
-        where = str(module.directory)
-        key = key_of("module", _RECIPE, content, built_for.key, module.name, where, extra)
-        begun = time.monotonic()
-        cached = session.store.has("module", key)
         log = session.store.work("logs", "module") / f"{module.name}-{name}.log"
-        place = session.store.build(
-            "module", key, lambda into: _make(session, module, built_for, work, into, log, extra)
+        yield Copy(work, content, log)
+
+
+def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str) -> str:
+    """What make says of a module's copy, with the user's paths; `words` are for make.
+
+    Raises RflError(build-error) with the compiler's words.
+    """
+    copy.log.unlink(missing_ok=True)
+    done = session.processes.run(
+        kernel.make(
+            built_for.toolchain,
+            built_for.arch,
+            built_for.source,
+            built_for.out,
+            f"M={copy.work}",
+            *_paths_of_the_users(module, copy.work),
+            *words,
+            write=[copy.work],
+        ),
+        timeout=_TIMEOUT,
+        cwd=built_for.out,
+        env=kernel.build_environment(session),
+        log=copy.log,
+    )
+    output = _as_the_users(done.output, module, copy.work)
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the module {module.name}", output, str(copy.log)
         )
-    objects = tuple(place / line for line in (place / "order").read_text().split())
-    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, log)
+    return output
+
+
+def make_single(
+    session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str
+) -> str:
+    """As `make`, for the kernel's single targets, such as `main.o` or `main.ll`.
+
+    The kernel's Makefile takes those of a `helpers.c` for its `help%`, and does
+    without the configuration then, unless it is told.
+    """
+    return make(session, module, built_for, copy, "need-config=1", "need-compiler=1", *words)
+
+
+def units(directory: Path) -> list[str]:
+    """The files below a module's folder that its makefiles make an object of each, by their paths.
+
+    They are found as scripts/generate_rust_analyzer.py of the kernel does, by the object's name.
+    """
+    found = list(files(directory))
+    makefiles: dict[Path, str] = {}
+    for path in found:
+        if path.name in ("Kbuild", "Makefile"):
+            text = (directory / path).read_text(errors="replace")
+            makefiles[path.parent] = makefiles.get(path.parent, "") + text
+
+    def is_named(path: Path) -> bool:
+        return any(
+            re.search(rf"(?<![\w/-]){re.escape(str(path.relative_to(above)))}\.o\b", text)
+            for above, text in makefiles.items()
+            if path.is_relative_to(above)
+        )
+
+    return [
+        str(path)
+        for path in found
+        if path.suffix in (".rs", ".c", ".S") and is_named(path.with_suffix(""))
+    ]
 
 
 def is_source(path: Path) -> bool:
@@ -196,42 +285,20 @@ def _make(
     session: Session,
     module: Module,
     built_for: Kernel,
-    work: Path,
+    copy: Copy,
     into: Path,
-    log: Path,
     extra: Sequence[str],
 ) -> None:
-    log.unlink(missing_ok=True)
-    (work / "modules.order").unlink(missing_ok=True)
-    done = session.processes.run(
-        kernel.make(
-            built_for.toolchain,
-            built_for.arch,
-            built_for.source,
-            built_for.out,
-            f"M={work}",
-            *_paths_of_the_users(module, work),
-            *extra,
-            "modules",
-            write=[work],
-        ),
-        timeout=_TIMEOUT,
-        cwd=built_for.out,
-        env=kernel.build_environment(session),
-        log=log,
-    )
-    output = _as_the_users(done.output, module, work)
-    if done.status:
-        raise session.store.full_disk() or buildlog.failure(
-            f"the module {module.name}", output, str(log)
-        )
+    (copy.work / "modules.order").unlink(missing_ok=True)
+    output = make(session, module, built_for, copy, *extra, "modules")
     if warnings := buildlog.warnings(output):
-        more = f", and {len(warnings) - 1} more in {log}" if len(warnings) > 1 else ""
+        more = f", and {len(warnings) - 1} more in {copy.log}" if len(warnings) > 1 else ""
         session.terminal.note(f"the compiler warns: {warnings[0]}{more}")
-    objects = _order(work)
+    objects = _order(copy.work)
     if not objects:
         raise RflError(
-            Verdict.USAGE, f"{module.shown} builds no module: make left no .ko; the log is {log}"
+            Verdict.USAGE,
+            f"{module.shown} builds no module: make left no .ko; the log is {copy.log}",
         )
     for path in objects:
         shutil.copy2(path, into / path.name)

@@ -98,6 +98,17 @@ class Store:
         os.utime(path)
         return path
 
+    @contextlib.contextmanager
+    def scratch(self, kind: str) -> Iterator[Path]:
+        """An empty folder of our own for as long as the context lasts."""
+        path = self.root / "work" / kind / str(os.getpid())
+        remove_tree(path)  # of a process that was killed
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            remove_tree(path)
+
     def build(
         self, kind: str, key: str, make: Callable[[Path], None], *, resumable: bool = False
     ) -> Path:

@@ -730,7 +730,8 @@ impl<T: Driver> Callbacks<T> {
     ///
     /// See [`Callbacks`].
     unsafe extern "C" fn change_mtu(dev: *mut bindings::net_device, mtu: c_int) -> c_int {
-        // SAFETY: See [`Callbacks`]; RTNL is held, and C has checked `mtu` against the device's bounds.
+        // SAFETY: See [`Callbacks`]; RTNL is held, and C has checked `mtu` against the device's
+        // bounds.
         from_result(|| unsafe {
             let (dev, private) = parts::<T>(dev);
             let field = &raw mut (*dev.as_raw()).mtu;
