@@ -74,6 +74,21 @@ def module(run: Run, target: str, clippy: bool = False) -> None:
     run("modules.build", target, run.request, clippy=clippy)
 
 
+# ---- editors -------------------------------------------------------------------------------
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, a folder, or a file of either (default: all of modules/)",
+        "clippy": "let clippy read it too",
+    },
+)
+def check(run: Run, target: str = "", clippy: bool = False) -> None:
+    """Show what the compiler says of a module; --json is what editors ask for on save."""
+    run("editor.check", target or None, run.request, clippy=clippy)
+
+
 # ---- guests --------------------------------------------------------------------------------
 
 

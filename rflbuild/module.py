@@ -7,6 +7,7 @@ again: its key comes from the copied content.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -30,9 +31,12 @@ _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
     r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
-    r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
+    r"|rust-project\.json|compile_commands\.json|Module\.symvers|modules\.order"
+    r"|bindings_generated\.(h|rs))$"
 )
-_SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+_SKIPPED_FOLDERS = set(
+    ".cache .git .tmp_versions .venv .vscode __pycache__ results target".split()  # .cache: clangd's
+)
 # `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
 _RELATIVE = re.compile(
     r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
@@ -64,6 +68,15 @@ class Built:
         return self.seconds == 0
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A module's sources in the folder `work`, a key of their content, and the build's log."""
+
+    work: Path
+    content: str
+    log: Path
+
+
 def names(session: Session) -> list[str]:
     """The user's modules, sorted."""
     folder = session.workspace.modules
@@ -74,13 +87,17 @@ def at(directory: Path, shown: str) -> Module:
     """The module in a folder; RflError(usage) if its Kbuild or Makefile builds none."""
     if not directory.is_dir():
         raise usage_error(f"{shown} is not a folder")
-    for name in ("Kbuild", "Makefile"):
-        file = directory / name
-        if file.is_file() and _OBJ_M.search(file.read_text(errors="replace")):
-            return Module(directory.resolve().name, directory.resolve(), shown)
+    if is_module(directory):
+        return Module(directory.resolve().name, directory.resolve(), shown)
     raise usage_error(
         f"{shown} holds no module: it has neither a Kbuild nor a Makefile that sets `obj-m`"
     )
+
+
+def is_module(directory: Path) -> bool:
+    """Whether a folder has a Kbuild or a Makefile that builds a module."""
+    files = (directory / name for name in ("Kbuild", "Makefile"))
+    return any(file.is_file() and _OBJ_M.search(file.read_text(errors="replace")) for file in files)
 
 
 def unknown(target: str, valid: Sequence[str]) -> RflError:
@@ -98,19 +115,64 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     `extra` are further words for make, such as CLIPPY=1; then it is built anew.
     Raises RflError(build-error) with the compiler's words.
     """
+    with copied(session, module, built_for, *extra) as copy:
+        key = key_of("module", _RECIPE, copy.content, built_for.key, module.name, extra)
+        begun = time.monotonic()
+        cached = session.store.has("module", key)
+        place = session.store.build(
+            "module",
+            key,
+            lambda into: _make(session, module, built_for, copy.work, into, copy.log, extra),
+        )
+    objects = tuple(place / line for line in (place / "order").read_text().split())
+    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, copy.log)
+
+
+@contextlib.contextmanager
+def copied(session: Session, module: Module, built_for: Kernel, *extra: str) -> Iterator[Copy]:
+    """A module's sources in a work folder of the store, up to date and ours while this lasts.
+
+    What make left there before is still there; `extra` is as for `build`, and has its own folder.
+    """
     name = key_of(str(module.directory), built_for.key, extra)
     with session.store.lock(f"module-{name}"):
         work = session.store.work("module", name)
         content = _synchronise(module, _sources(session.workspace, module), work)
-        key = key_of("module", _RECIPE, content, built_for.key, module.name, extra)
-        begun = time.monotonic()
-        cached = session.store.has("module", key)
         log = session.store.work("logs", "module") / f"{module.name}-{name}.log"
-        place = session.store.build(
-            "module", key, lambda into: _make(session, module, built_for, work, into, log, extra)
-        )
-    objects = tuple(place / line for line in (place / "order").read_text().split())
-    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, log)
+        yield Copy(work, content, log)
+
+
+def crate_roots(directory: Path) -> list[str]:
+    """The Rust files below a folder that its makefiles make objects of, by their relative paths.
+
+    As the kernel's scripts/generate_rust_analyzer.py finds them.
+    """
+    makefiles: dict[Path, str] = {}
+    found = []
+    for folder, subfolders, files in os.walk(directory):
+        subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
+        here = Path(folder)
+        for name in ("Makefile", "Kbuild"):
+            if name in files:
+                text = (here / name).read_text(errors="replace")
+                makefiles[here] = makefiles.get(here, "") + text
+        for name in sorted(files):
+            path = here / name
+            if path.suffix == ".rs" and any(
+                re.search(rf"(?<![\w/-]){re.escape(str(path.relative_to(above))[:-3])}\.o\b", text)
+                for above, text in makefiles.items()
+                if path.is_relative_to(above)
+            ):
+                found.append(str(path.relative_to(directory)))
+    return found
+
+
+def remove_products(work: Path, pattern: re.Pattern[str] = _PRODUCT) -> None:
+    """Remove what make left in a module's copy, or of that what matches a narrower pattern."""
+    for folder, _, names_here in os.walk(work):
+        for name in names_here:
+            if _PRODUCT.fullmatch(name) and pattern.fullmatch(name):
+                Path(folder, name).unlink()
 
 
 def _files(directory: Path) -> Iterator[Path]:
