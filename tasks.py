@@ -80,6 +80,18 @@ def module(run: Run, target: str, clippy: bool = False) -> None:
 @task(
     json=True,
     help={
+        "target": "a module of modules/, or a folder with one; without any, all of modules/, or "
+        "the tree of yours that --kernel names",
+    },
+)
+def rust_analyzer(run: Run, target: str = "") -> None:
+    """Set up the folder that an editor opens: rust-analyzer, clangd, errors on save."""
+    run("editor.rust_analyzer", target or None, run.request)
+
+
+@task(
+    json=True,
+    help={
         "target": "a module of modules/, a folder, or a file of either (default: all of modules/)",
         "clippy": "let clippy read it too",
     },

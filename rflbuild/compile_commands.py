@@ -17,7 +17,7 @@ from rflbuild.kernel import Kernel
 from rflbuild.module import Copy, Module
 from rflbuild.places import Places
 from rflbuild.session import Session
-from rflbuild.store import key_of
+from rflbuild.store import key_of, write_atomically
 
 Entry = dict[str, Any]  # https://clang.llvm.org/docs/JSONCompilationDatabase.html, "Format"
 
@@ -47,6 +47,45 @@ def of_module(session: Session, built: Kernel, copy: Copy, checked: Module) -> l
         for entry in _entries(session, built, copy.work, into, there)
         if Path(entry["file"]).is_relative_to(checked.directory)
     ]
+
+
+def shared(session: Session, built: Kernel, folder: Path, entries: Sequence[Entry]) -> Path:
+    """The one file for all folders that are edited with a kernel, theirs and the kernel's own.
+
+    clangd indexes the kernel's C once for it; beside each folder it would do so again for each.
+    """
+    name = key_of(str(built.out))
+    with session.store.lock(f"clangd-{name}"):
+        work = session.store.work("clangd", name)
+        parts = work / "parts"
+        parts.mkdir(exist_ok=True)
+        kernels = parts / "kernel.json"
+        if built.source.mutable or not kernels.exists():
+            _write_part(kernels, built.out, of_kernel(session, built))
+        if not folder.samefile(built.source.path):
+            _write_part(parts / f"{key_of(str(folder))}.json", folder, entries)
+        everything: list[Entry] = []
+        for part in sorted(parts.glob("*.json")):
+            value = json.loads(part.read_text())
+            if Path(value["folder"]).is_dir():
+                everything += value["entries"]
+            else:
+                part.unlink()
+        text = text_of(everything)
+        path = work / FILE
+        if not path.exists() or path.read_text() != text:
+            write_atomically(path, text)
+    return path
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries of a file."""
+    entries: list[Entry] = json.loads(path.read_text())
+    return entries
+
+
+def _write_part(path: Path, folder: Path, entries: Sequence[Entry]) -> None:
+    write_atomically(path, json.dumps({"folder": str(folder), "entries": list(entries)}))
 
 
 def of_programs(session: Session, built: Kernel, files: Iterable[Path]) -> list[Entry]:

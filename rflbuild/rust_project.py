@@ -8,7 +8,7 @@ the crates of modules and of the kernel's tree are added as the script has it fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,7 @@ def make(
         crate["root_module"] = str(there.host(crate["root_module"]))
         if not built.source.mutable:  # a library: it is read, and not to be edited
             crate["is_workspace_member"] = False
-    for folder in _IN_TREE:
-        for name in module.crate_roots(built.source.path / folder):
-            path = built.source.path / folder / name
-            member = built.source.mutable
-            crates.append(_crate(sample, path, modular=_is_modular(built, path), member=member))
+    crates += _in_tree(built, sample)
     for each in modules:
         crates += [
             _crate(sample, each.directory / name, modular=True, member=True)
@@ -60,7 +56,9 @@ def make(
 
 def text_of(project: Project) -> str:
     """The project as the text of its file; equal for equal projects."""
-    return json.dumps(project, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    crates = ",\n".join(json.dumps(crate, sort_keys=True) for crate in project["crates"])
+    rest = {key: value for key, value in project.items() if key != "crates"}
+    return f'{json.dumps(rest, sort_keys=True)[:-1]}, "crates": [\n{crates}\n]}}\n'
 
 
 def is_generated(path: Path) -> bool:
@@ -129,7 +127,13 @@ def _crate(sample: Project, path: Path, *, modular: bool, member: bool) -> Proje
     }
 
 
-def _is_modular(built: Kernel, path: Path) -> bool:
-    """Whether the kernel's last build made a module of a crate in its tree."""
-    saved = built.out / path.relative_to(built.source.path).parent / f".{path.stem}.o.cmd"
-    return saved.is_file() and "--cfg MODULE" in saved.read_text(errors="replace")
+def _in_tree(built: Kernel, sample: Project) -> Iterator[Project]:
+    """The crates of the kernel's own modules; of a kernel in the store, those that it has."""
+    for folder in _IN_TREE:
+        for name in module.crate_roots(built.source.path / folder):
+            path = built.source.path / folder / name
+            saved = (built.out / folder / name).parent / f".{path.stem}.o.cmd"
+            command = saved.read_text(errors="replace") if saved.is_file() else ""
+            if command or built.source.mutable:
+                modular = "--cfg MODULE" in command
+                yield _crate(sample, path, modular=modular, member=built.source.mutable)

@@ -135,20 +135,24 @@ class LanguageServer:
         path.write_text(text)
         self.notify("textDocument/didSave", {"textDocument": {"uri": uri}})
 
-    def definition(self, path: Path, at: Message) -> tuple[Path, int] | None:
+    def definition(self, path: Path, at: Message, timeout: float = 60.0) -> tuple[Path, int] | None:
         """The file, and the line from 1, to which "go to definition" goes first."""
         found = self.request(
-            "textDocument/definition", {"textDocument": {"uri": path.as_uri()}, "position": at}
+            "textDocument/definition",
+            {"textDocument": {"uri": path.as_uri()}, "position": at},
+            timeout,
         )
         if not found:
             return None
         first = found[0] if isinstance(found, list) else found
         return Path(first["uri"].removeprefix("file://")), first["range"]["start"]["line"] + 1
 
-    def hover(self, path: Path, at: Message) -> str:
+    def hover(self, path: Path, at: Message, timeout: float = 60.0) -> str:
         """The text that a hover shows; empty if none."""
         found = self.request(
-            "textDocument/hover", {"textDocument": {"uri": path.as_uri()}, "position": at}
+            "textDocument/hover",
+            {"textDocument": {"uri": path.as_uri()}, "position": at},
+            timeout,
         )
         return str(found["contents"]["value"]) if found else ""
 
