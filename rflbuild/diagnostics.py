@@ -32,7 +32,6 @@ JSON_FLAG = "--error-format=json"
 _RECIPE = 1  # raise it when the way a module is checked changes
 _REPORT = "report.json"
 _TIMEOUT = 1800.0
-_OBJECT = re.compile(r".*\.o")
 # There while make runs; its name is a product's, so that it is no source of the module's.
 _UNFINISHED = ".unfinished.cmd"
 # Of clang's and bindings.py's: `main.rs:3: error: …`; of modpost's, which knows no place.
@@ -116,8 +115,6 @@ def run(
     unfinished = copy.work / _UNFINISHED
     if unfinished.exists():  # make was killed, and may have left half a file
         module.remove_products(copy.work)
-    # An object that make took for new would keep its warnings to itself.
-    module.remove_products(copy.work, _OBJECT)
     unfinished.touch()
     done = session.processes.run(
         kernel.make(
@@ -134,10 +131,18 @@ def run(
         cwd=built_for.out,
         env=kernel.build_environment(session),
     )
-    unfinished.unlink()
     output = done.output.replace(f"{copy.work}/", "")
     report = read(output)
     copy.log.write_text(report.text)
+    # An object that make takes for new keeps its warnings to itself.
+    named = {
+        Path(span["file_name"]).suffix for each in report.diagnostics for span in each["spans"]
+    }
+    if ".rs" in named:
+        module.remove_objects(copy.work, ".rs")
+    if named - {".rs"}:
+        module.remove_objects(copy.work, ".c")
+    unfinished.unlink()
     if not done.status:
         return report
     error = session.store.full_disk() or buildlog.failure(

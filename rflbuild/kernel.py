@@ -146,7 +146,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     begun = time.monotonic()
     key = plan.key
     if plan.source.mutable:
-        out = session.store.work("kernel", key)
+        out = session.store.work("kernel", key).resolve()  # what Kbuild saves names it
         with session.store.lock(f"kernel-{key}"):
             _refuse_in_place(plan.source.path)
             _make_all(session, plan, out)

@@ -167,12 +167,19 @@ def crate_roots(directory: Path) -> list[str]:
     return found
 
 
-def remove_products(work: Path, pattern: re.Pattern[str] = _PRODUCT) -> None:
-    """Remove what make left in a module's copy, or of that what matches a narrower pattern."""
-    for folder, _, names_here in os.walk(work):
-        for name in names_here:
-            if _PRODUCT.fullmatch(name) and pattern.fullmatch(name):
+def remove_products(work: Path) -> None:
+    """Remove what make left in a module's copy."""
+    for folder, _, files in os.walk(work):
+        for name in files:
+            if _PRODUCT.fullmatch(name):
                 Path(folder, name).unlink()
+
+
+def remove_objects(work: Path, suffix: str) -> None:
+    """Remove what was compiled of the sources in a module's copy that end in `.rs` or `.c`."""
+    for relative in _files(work):
+        if relative.suffix == suffix:
+            (work / relative).with_suffix(".o").unlink(missing_ok=True)
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -1,223 +1,170 @@
-"""An editor's folder: rust-analyzer and clangd as Debian has them, and errors on save."""
+"""Setting up the folder that an editor opens: what is written, and what is left alone."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rflbuild import jsonc
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, MODULES, BuiltKernel, Rfl, git, snapshot
-from tests.integration.language_server import LanguageServer, position
+from tests.integration.harness import GUEST, BuiltKernel, Rfl, git, snapshot
 
-pytestmark = pytest.mark.timeout(900, func_only=True)
-
-INDEXING = 600.0  # seconds for rust-analyzer to read core and the kernel crate; usually ten
+pytestmark = pytest.mark.timeout(600, func_only=True)
 ModuleAt = Callable[..., Path]
 
 
-@dataclass(frozen=True)
-class Desk:
-    """A module's folder that has been set up, and what `--json` said of it."""
+def test_setting_up_twice_changes_nothing(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
+) -> None:
+    folder = module_at("c_headers")
+    first = rfl("rust-analyzer", str(folder), timeout=GUEST)
+    assert first.status == 0, first
+    before = snapshot(folder)
 
-    folder: Path
-    told: dict[str, Any]
+    second = rfl("rust-analyzer", str(folder), timeout=GUEST)
 
-    @property
-    def main(self) -> Path:
-        return self.folder / "main.rs"
+    assert second.status == 0, second
+    assert snapshot(folder) == before
+    lines = [line.split() for line in second.stdout.splitlines() if line.startswith("editor ")]
+    assert [line[-1] for line in lines] == ["cached"] * 3
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _script(rfl: Rfl) -> None:
-    """The copy of the checkout has an `rfl` that needs no environment of its own."""
-    script = rfl.workspace / "rfl"
-    script.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{rfl.workspace}" exec "{sys.executable}" -m rflbuild "$@"\n'
+def test_settings_that_are_there_keep_what_the_user_wrote(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
+) -> None:
+    folder = module_at()
+    settings = folder / ".vscode" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text(
+        "{\n\t// two of my own\n"
+        '\t"rust-analyzer.linkedProjects": ["tools/Cargo.toml"], // mine\n'
+        '\t"rust-analyzer.server.path": "my-own", /* a newer one */\n}\n'
     )
-    script.chmod(0o755)
 
+    run = rfl("rust-analyzer", str(folder), timeout=GUEST)
 
-@pytest.fixture(scope="module")
-def desk(rfl: Rfl, kernel: BuiltKernel, tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    folder = tmp_path_factory.mktemp("desk") / "c_headers"
-    shutil.copytree(MODULES / "c_headers", folder)
-    replace(
-        folder / "main.rs",
-        '        pr_info!("frames',
-        "        let mut numbers: KVec<u32> = KVec::new();\n"
-        "        numbers.push(1, GFP_KERNEL)?;\n"
-        '        pr_info!("frames',
-    )
-    run = rfl("rust-analyzer", str(folder), "--json", timeout=GUEST)
     assert run.status == 0, run
-    return Desk(folder, json.loads(run.stdout))
-
-
-@pytest.fixture(scope="module")
-def server(rfl: Rfl, desk: Desk) -> Iterator[LanguageServer]:
-    """The rust-analyzer of the toolchain's root with the module's main file open."""
-    started = LanguageServer(
-        [desk.told["server"]],
-        desk.folder,
-        settings={**desk.told["settings"], "cachePriming": {"enable": False}},
-        env=rfl.environment(),
-    )
-    with started:
-        started.open(desk.main, "rust")
-        started.wait_for(lambda: started.status.get("quiescent"), INDEXING, "quiescence")
-        yield started
-
-
-def replace(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
-
-
-def line_of(path: Path, text: str) -> int:
-    return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
-
-
-def test_the_project_loads_without_a_complaint(server: LanguageServer) -> None:
-    assert server.status["health"] == "ok", server.status
-    assert not [line for line in server.shown if "ERROR" in line]
+    assert ".vscode/settings.json has another rust-analyzer.server.path, and keeps it" in run.stdout
+    text = settings.read_text()
+    assert "\t// two of my own\n" in text
+    assert '["tools/Cargo.toml", "rust-project.json"], // mine\n' in text
+    assert '\t"rust-analyzer.server.path": "my-own", /* a newer one */\n' in text
+    assert str(folder) in jsonc.read(text)["rust-analyzer.check.overrideCommand"]
 
 
 @pytest.mark.parametrize(
-    ("text", "word", "file", "line"),
+    ("file", "text", "sentence"),
     [
-        ('pr_info!("frames', "pr_info", "rust/kernel/print.rs", "macro_rules! pr_info"),
-        ("numbers: KVec<u32>", "KVec", "rust/kernel/alloc/kvec.rs", "pub type KVec<T>"),
-        ("size_of::<Private>()", "size_of", "library/core/src/mem/mod.rs", "fn size_of<T>"),
-        (
-            "skb: *mut bindings::sk_buff",
-            "sk_buff",
-            "rust/bindings/bindings_generated.rs",
-            "struct sk_buff {",
-        ),
-        (
-            "bindings::register_netdev",
-            "register_netdev",
-            "c_headers/bindings_generated.rs",
-            "fn register_netdev(",
-        ),
+        (".vscode/settings.json", '{\n "a": 1 "b": 2\n}', "is no JSON with comments (line 2: "),
+        (".vscode/settings.json", "[]", "is no JSON with comments (line 1: it is no object)"),
+        ("rust-project.json", '{"crates": []}', "is not one for the kernel"),
     ],
 )
-def test_go_to_definition_leads_to_files_of_this_machine(
-    server: LanguageServer, desk: Desk, text: str, word: str, file: str, line: str
+def test_a_file_that_would_be_lost_is_refused_before_anything_is_written(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt, file: str, text: str, sentence: str
 ) -> None:
-    found = server.definition(desk.main, position(desk.main, text, word), INDEXING)
+    folder = module_at()
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(text)
+    before = snapshot(folder)
 
-    assert found is not None
-    path, number = found
-    assert str(path).endswith(f"/{file}"), found
-    assert line in path.read_text().splitlines()[number - 1]
+    run = rfl("rust-analyzer", str(folder))
+
+    assert sentence in run.came_to(Verdict.USAGE)
+    assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize(
-    ("text", "word", "shown"),
-    [
-        ('pr_info!("frames', "pr_info", "Prints an info-level message"),
-        ("numbers: KVec<u32>", "KVec", "Vec<T, Kmalloc>"),
-        ("numbers.push(1", "push", "Result<(), AllocError>"),
-        (
-            "bindings::register_netdev",
-            "register_netdev",
-            "fn register_netdev(dev: *mut net_device)",
-        ),
-    ],
-)
-def test_a_hover_shows_what_a_name_is(
-    server: LanguageServer, desk: Desk, text: str, word: str, shown: str
+def test_a_compilation_database_of_the_users_stays(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
 ) -> None:
-    assert shown in server.hover(desk.main, position(desk.main, text, word), INDEXING)
+    folder = module_at("c_headers")
+    (folder / "compile_commands.json").write_text("[]\n")
+
+    run = rfl("rust-analyzer", str(folder), timeout=GUEST)
+
+    assert run.status == 0, run
+    assert "compile_commands.json is yours, and stays" in run.stdout
+    assert (folder / "compile_commands.json").read_text() == "[]\n"
 
 
-def test_procedural_macros_are_expanded_by_the_kernels_own_compiler(
-    server: LanguageServer, desk: Desk
+def test_a_read_only_folder_is_said_to_be_one(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
 ) -> None:
-    where = {
-        "textDocument": {"uri": desk.main.as_uri()},
-        "position": position(desk.main, "module! {", "module"),
-    }
+    folder = module_at()
+    before = snapshot(folder)
 
-    expanded = server.request("rust-analyzer/expandMacro", where, INDEXING)
+    run = rfl("rust-analyzer", ".", cwd=folder, wrapper=rfl.read_only(folder))
 
-    assert 'c"c_headers"' in expanded["expansion"]
-
-
-def test_an_editor_formats_as_the_kernel_does(server: LanguageServer, desk: Desk) -> None:
-    untidy = desk.folder / "untidy.rs"
-    untidy.write_text("fn  main( ) { }\n")
-    server.open(untidy, "rust")
-
-    edits = server.request(
-        "textDocument/formatting",
-        {
-            "textDocument": {"uri": untidy.as_uri()},
-            "options": {"tabSize": 4, "insertSpaces": True},
-        },
-    )
-
-    assert edits
+    assert f"cannot write {folder}" in run.came_to(Verdict.ENVIRONMENT)
+    assert snapshot(folder) == before
 
 
-def test_an_error_arrives_on_its_line_when_the_file_is_saved_and_goes_when_it_is_mended(
-    server: LanguageServer, desk: Desk
+def test_a_module_that_does_not_build_can_be_edited_all_the_same(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
 ) -> None:
-    def errors() -> list[tuple[int, str]] | None:
-        """The line, from 1, and the code of each error of the compiler's; None before any word."""
-        found = server.diagnostics(desk.main)
-        return found and [
-            (each["range"]["start"]["line"] + 1, str(each.get("code")))
-            for each in found
-            if each["source"] == "rustc" and each["severity"] == 1
+    folder = module_at("does_not_compile")
+
+    run = rfl("rust-analyzer", str(folder), timeout=GUEST)
+
+    assert run.status == 0, run
+    project = json.loads((folder / "rust-project.json").read_text())
+    assert project["crates"][-1]["root_module"] == str(folder / "does_not_compile.rs")
+
+
+def test_without_a_target_the_checkout_has_all_modules_and_the_kernels_samples(
+    rfl: Rfl, kernel: BuiltKernel
+) -> None:
+    names = ("first_desk", "second_desk")
+    try:
+        for name in names:
+            assert rfl("new-module", name).status == 0
+        run = rfl("rust-analyzer", timeout=GUEST)
+        assert run.status == 0, run
+        project = json.loads((rfl.workspace / "rust-project.json").read_text())
+        roots = [Path(crate["root_module"]) for crate in project["crates"]]
+
+        assert [root for root in roots if not root.is_file()] == []
+        assert {rfl.workspace / "modules" / name / f"{name}.rs" for name in names} <= set(roots)
+        assert "rust_minimal.rs" in {root.name for root in roots}
+        told = jsonc.read((rfl.workspace / ".vscode" / "settings.json").read_text())
+        assert told["rust-analyzer.check.overrideCommand"][-2:] == ["check", "--json"]
+
+        checked = rfl("check", timeout=GUEST)
+        assert checked.status == 0, checked
+        assert [line.split()[1] for line in checked.stdout.splitlines() if "check " in line] == [
+            f"{name}:" for name in names
         ]
-
-    good = desk.main.read_text()
-    # rust-analyzer's own analysis knows nothing of moves.
-    bad = good.replace(
-        '        pr_info!("frames', '        drop(numbers);\n        pr_info!("frames'
-    )
-    bad = bad.replace(
-        "        Ok(CHeaders(dev))", "        numbers.len();\n        Ok(CHeaders(dev))"
-    )
-    server.save(desk.main, bad, 2)
-    line = line_of(desk.main, "numbers.len();")
-    server.wait_for(lambda: errors() == [(line, "E0382")], GUEST, f"error in line {line}")
-
-    server.save(desk.main, good, 3)
-    server.wait_for(lambda: errors() == [] or not server.diagnostics(desk.main), GUEST, "silence")
+    finally:
+        for name in names:
+            shutil.rmtree(rfl.workspace / "modules" / name, ignore_errors=True)
+        shutil.rmtree(rfl.workspace / ".vscode", ignore_errors=True)
+        (rfl.workspace / "rust-project.json").unlink(missing_ok=True)
 
 
-def test_clangd_reads_the_modules_c_without_a_complaint_and_finds_the_kernels(
-    rfl: Rfl, desk: Desk
+def test_an_unknown_name_is_met_with_near_ones(rfl: Rfl, kernel: BuiltKernel) -> None:
+    for task in ("rust-analyzer", "check"):
+        assert "did you mean `hello`?" in rfl(task, "helo").came_to(Verdict.USAGE)
+        sentence = rfl(task, "hello").came_to(Verdict.USAGE)
+        assert "`./rfl new-module NAME --kind hello`" in sentence
+
+
+def test_a_tree_of_the_users_own_is_set_up_and_stays_clean_for_git(
+    rfl: Rfl, own_tree: Path
 ) -> None:
-    path = desk.folder / "helpers.c"
-    source = rfl.environment()
-    with LanguageServer(desk.told["clangd"], desk.folder, env=source) as clangd:
-        clangd.open(path, "c")
-        clangd.wait_for(lambda: clangd.diagnostics(path) is not None, GUEST, "diagnostics")
-        found = clangd.definition(path, position(path, "return netdev_priv(", "netdev_priv"))
+    run = rfl("rust-analyzer", "--kernel", str(own_tree), timeout=GUEST)
 
-    assert clangd.diagnostics(path) == []
-    assert found is not None
-    assert str(found[0]).endswith("/include/linux/netdevice.h")
-    assert "netdev_priv(" in found[0].read_text().splitlines()[found[1] - 1]
-
-
-def test_clangd_needs_no_more_than_the_file_in_the_folder(rfl: Rfl, desk: Desk) -> None:
-    path = desk.folder / "helpers.c"
-    with LanguageServer(desk.told["clangd"][:1], desk.folder, env=rfl.environment()) as clangd:
-        clangd.open(path, "c")
-        clangd.wait_for(lambda: clangd.diagnostics(path) is not None, GUEST, "diagnostics")
-
-    assert clangd.diagnostics(path) == []
+    assert run.status == 0, run
+    assert git(own_tree, "status", "--porcelain") == ""
+    project = json.loads((own_tree / "rust-project.json").read_text())
+    crates = {crate["display_name"]: crate for crate in project["crates"]}
+    assert crates["rust_minimal"]["root_module"] == str(own_tree / "samples/rust/rust_minimal.rs")
+    assert crates["kernel"]["is_workspace_member"]
+    entries = json.loads((own_tree / "compile_commands.json").read_text())
+    assert str(own_tree / "lib/string.c") in {entry["file"] for entry in entries}
+    told = jsonc.read((own_tree / ".vscode" / "settings.json").read_text())
+    command = told["rust-analyzer.check.overrideCommand"]
+    assert command[-4:] == ["$saved_file", "--json", "--kernel", str(own_tree)]
