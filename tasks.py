@@ -226,6 +226,33 @@ def new_binding(
     run("bindings.new_binding", Order(name, header, prototype, show, remove), run.request)
 
 
+# ---- editors -------------------------------------------------------------------------------
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, or a folder with one; without any, all of modules/, or "
+        "the tree of yours that --kernel names",
+    },
+)
+def rust_analyzer(run: Run, target: str = "") -> None:
+    """Set up the folder that an editor opens: rust-analyzer, clangd, errors on save."""
+    run("editor.rust_analyzer", target or None, run.request)
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, a folder, or a file of either (default: all of modules/)",
+        "clippy": "let clippy read it too",
+    },
+)
+def check(run: Run, target: str = "", clippy: bool = False) -> None:
+    """Show what the compiler says of a module; --json is what editors ask for on save."""
+    run("editor.check", target or None, run.request, clippy=clippy)
+
+
 # ---- guests --------------------------------------------------------------------------------
 
 

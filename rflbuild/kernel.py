@@ -281,6 +281,18 @@ def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
         return replace(built, key=state(built.out))
 
 
+def as_built(session: Session, plan: Plan) -> Kernel | None:
+    """The kernel of a user's tree as it was last built, without asking make; None if it was not.
+
+    For an editor, which cannot wait for make to find that there is nothing to do.
+    """
+    out = session.store.root / "work" / "kernel" / (plan.base or plan).key
+    if not plan.source.mutable or not (out / plan.arch.image).is_file():
+        return None
+    label = plan.config.label
+    return Kernel(plan.arch, plan.source, plan.toolchain, label, state(out), out, 0.0)
+
+
 def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")

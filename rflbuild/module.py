@@ -31,7 +31,8 @@ _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
     r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|rsi|s)|\..*\.(cmd|d)"
-    r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
+    r"|rust-project\.json|compile_commands\.json|Module\.symvers|modules\.order"
+    r"|bindings_generated\.(h|rs))$"
 )
 _SKIPPED_FOLDERS = {"__pycache__", "results", "target"}
 # Hidden files are editors' swap files and settings; beside them editors leave backups
@@ -89,13 +90,17 @@ def at(directory: Path, shown: str) -> Module:
     """The module in a folder; RflError(usage) if its Kbuild or Makefile builds none."""
     if not directory.is_dir():
         raise usage_error(f"{shown} is not a folder")
-    for name in ("Kbuild", "Makefile"):
-        file = directory / name
-        if file.is_file() and _OBJ_M.search(file.read_text(errors="replace")):
-            return Module(directory.resolve().name, directory.resolve(), shown)
+    if is_module(directory):
+        return Module(directory.resolve().name, directory.resolve(), shown)
     raise usage_error(
         f"{shown} holds no module: it has neither a Kbuild nor a Makefile that sets `obj-m`"
     )
+
+
+def is_module(directory: Path) -> bool:
+    """Whether a folder has a Kbuild or a Makefile that builds a module."""
+    files = (directory / name for name in ("Kbuild", "Makefile"))
+    return any(file.is_file() and _OBJ_M.search(file.read_text(errors="replace")) for file in files)
 
 
 def unknown(target: str, valid: Sequence[str]) -> RflError:
@@ -171,6 +176,21 @@ def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words
     return output
 
 
+def remove_products(work: Path) -> None:
+    """Remove what make left in a module's copy."""
+    for folder, _, names in os.walk(work):
+        for name in names:
+            if _PRODUCT.fullmatch(name):
+                Path(folder, name).unlink()
+
+
+def remove_objects(work: Path, suffix: str) -> None:
+    """Remove what was compiled of the sources in a module's copy that end in `.rs` or `.c`."""
+    for relative in files(work):
+        if relative.suffix == suffix:
+            (work / relative).with_suffix(".o").unlink(missing_ok=True)
+
+
 def make_single(
     session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str
 ) -> str:
@@ -206,6 +226,11 @@ def units(directory: Path) -> list[str]:
         for path in found
         if path.suffix in (".rs", ".c", ".S") and is_named(path.with_suffix(""))
     ]
+
+
+def crate_roots(directory: Path) -> list[str]:
+    """Those of a folder's units that are Rust: each is the root of a crate."""
+    return [unit for unit in units(directory) if unit.endswith(".rs")]
 
 
 def is_source(path: Path) -> bool:

@@ -254,6 +254,18 @@ def examples(guide: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in shown if line.startswith("./rfl ")]
 
 
+def replace(path: Path, old: str, new: str) -> None:
+    """Put one text, which must be there, in the place of another in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def line_of(path: Path, text: str) -> int:
+    """The number, from 1, of the first line with a text in it."""
+    return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
 def until(seconds: float, pause: float = 0.02) -> Iterator[float]:
     """Go on, with pauses, until so much time has passed; yields the seconds that have."""
     begun = time.monotonic()
