@@ -29,6 +29,7 @@ use crate::{
         CAUSES,
         ICR, //
     },
+    ring::Ring,
     transmit::Transmitter, //
 };
 use kernel::{
@@ -63,7 +64,7 @@ pub(crate) const MAX_MTU: u32 = LONGEST_FRAME - AROUND_PAYLOAD;
 /// The fewest and the most descriptors of a ring: enough for two of the largest packets, and what
 /// the card takes.
 const FEWEST: u32 = 128;
-const MOST: u32 = 4096;
+const MOST: u32 = Ring::MOST as u32;
 
 /// The least time between two interrupts, in units of 256 ns: 8,000 a second at most.
 const INTERRUPT_INTERVAL: u16 = 488;

@@ -223,8 +223,9 @@ impl<'bound> Hardware<'bound> {
         );
     }
 
-    /// Step 3 for the receive ring, whose buffers have `buffer` bytes (SDM 14.4).
-    pub(crate) fn start_receive(&self, address: u64, bytes: u32, last: u16, buffer: BufferSize) {
+    /// Step 3 for the receive ring, with buffers of that size (SDM 14.4). None of it is the card's
+    /// yet.
+    pub(crate) fn start_receive(&self, address: u64, bytes: u32, buffer: BufferSize) {
         self.bar.write_reg(RDTR::zeroed());
         self.bar.write_reg(RDBAL::from(address as u32));
         self.bar.write_reg(RDBAH::from((address >> 32) as u32));
@@ -239,7 +240,6 @@ impl<'bound> Hardware<'bound> {
                     .with_strip_crc(true),
             ),
         );
-        self.give_receive(last);
     }
 
     /// Lets the card read up to the descriptor before this one.

@@ -4,7 +4,7 @@
 //!
 //! It takes six steps for a packet to come and go:
 //!
-//! 1. The rings: descriptors in coherent DMA memory ([`Transmitter::new`], [`Receiver::new`]).
+//! 1. The rings: descriptors in coherent DMA memory ([`ring`]).
 //! 2. The buffers: memory that the card writes packets to ([`net::ReceiveBuffer`]).
 //! 3. The ring registers: base, length, head and tail ([`Hardware::start_transmit`],
 //!    [`Hardware::start_receive`]).
@@ -20,6 +20,7 @@ mod hardware;
 mod net;
 mod receive;
 mod registers;
+mod ring;
 mod transmit;
 
 use adapter::Adapter;
