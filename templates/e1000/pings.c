@@ -80,7 +80,7 @@ static int is_answer(int came, int size)
 }
 
 /* Sends one and waits for it to come back. */
-static void ping(int fd, int size)
+static void send_one(int fd, int size)
 {
 	static unsigned short sequence;
 	struct pollfd coming = { .fd = fd, .events = POLLIN };
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 	request.head.un.echo.id = getpid();
 	for (int size = first; size <= last; size++)
 		for (int i = 0; i < times; i++)
-			ping(fd, size);
+			send_one(fd, size);
 	printf("%d pings came back\n", (last - first + 1) * times);
 	return 0;
 }
