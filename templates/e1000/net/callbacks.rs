@@ -122,14 +122,19 @@ impl<T: Driver> Callbacks<T> {
         // SAFETY: C polls this `struct napi_struct`, with this budget.
         let poll = unsafe { Poll::new(dev, napi, budget) };
 
-        // SAFETY: `up` is there from before `napi_enable` until after `napi_disable`, which waits
-        // for us. Who has the queue's lock has the transmitter; if somebody else does, he sends,
-        // and reclaims by himself.
-        unsafe {
-            if private.driver.is_sending() && bindings::netdev_trylock_queue(dev.as_raw()) {
-                let transmitter = &mut *(*up).transmitter.get();
-                private.driver.reclaim(dev, transmitter, &poll);
-                bindings::netdev_unlock_queue(dev.as_raw());
+        // Who has the queue's lock has the transmitter. If somebody else does, he may have looked
+        // just before the hardware was done, and so this poll is not the last.
+        let mut last = true;
+        if private.driver.is_sending() {
+            // SAFETY: `up` is there from before `napi_enable` until after `napi_disable`, which
+            // waits for us.
+            unsafe {
+                last = bindings::netdev_trylock_queue(dev.as_raw());
+                if last {
+                    let transmitter = &mut *(*up).transmitter.get();
+                    private.driver.reclaim(dev, transmitter, &poll);
+                    bindings::netdev_unlock_queue(dev.as_raw());
+                }
             }
         }
         // SAFETY: As above; and one poll runs at a time, so that nobody else has the receiver.
@@ -137,8 +142,11 @@ impl<T: Driver> Callbacks<T> {
         // CAST: It is at most the budget.
         let done = private.driver.poll(dev, receiver, &poll) as c_int;
         drop(poll);
+        if !last || done >= budget {
+            return budget;
+        }
         // SAFETY: We are in the poll of `napi`.
-        if done < budget && unsafe { bindings::napi_complete_done(napi, done) } {
+        if unsafe { bindings::napi_complete_done(napi, done) } {
             private.driver.rearm();
         }
         done
