@@ -33,7 +33,8 @@ pub(super) struct Private<T: Driver> {
     pub(super) napi: Opaque<bindings::napi_struct>,
     /// Takes the interface down and up when nothing was sent for too long.
     pub(super) restart: Opaque<bindings::work_struct>,
-    /// An [`Up`] while the interface is up, else null.
+    /// An [`Up`] while the interface is up, else null. Stored with the lock of the device's
+    /// addresses held, so that who has that lock knows whether the hardware may be used.
     pub(super) up: Atomic<*mut c_void>,
     pub(super) driver: T,
 }
@@ -117,14 +118,14 @@ impl<T: Driver> Private<T> {
         self.driver
             .start(dev, transmitter.get_mut(), receiver.get_mut());
 
-        self.up.store(KBox::into_raw(up).cast(), Release);
-
-        // SAFETY: The device is valid, NAPI was disabled while the interface was down, and the
-        // list of groups is valid under its lock.
+        // SAFETY: The device is valid, its addresses are locked for the filter, and NAPI was
+        // disabled while the interface was down.
         unsafe {
             bindings::netif_addr_lock_bh(dev.as_raw());
+            self.up.store(KBox::into_raw(up).cast(), Release);
             self.set_filter(dev);
             bindings::netif_addr_unlock_bh(dev.as_raw());
+
             bindings::napi_enable(self.napi.get());
             bindings::netif_trans_update(dev.as_raw());
             bindings::netif_start_queue(dev.as_raw());
@@ -146,14 +147,17 @@ impl<T: Driver> Private<T> {
             return;
         }
         // SAFETY: The device is valid, and NAPI was enabled by `up`. From here on no poll runs, so
-        // that nobody wakes the queue; and then no packet is being sent.
+        // that nobody wakes the queue; then no packet is being sent; and then no filter changed.
         unsafe {
             bindings::napi_disable(self.napi.get());
             bindings::netif_tx_disable(dev.as_raw());
             bindings::netif_carrier_off(dev.as_raw());
+
+            bindings::netif_addr_lock_bh(dev.as_raw());
+            self.up.store(core::ptr::null_mut(), Release);
+            bindings::netif_addr_unlock_bh(dev.as_raw());
         }
         self.driver.halt();
-        self.up.store(core::ptr::null_mut(), Release);
         // SAFETY: It comes from `up`, nobody sees it any more, and the hardware is at rest. Its
         // interrupt goes first.
         drop(unsafe { KBox::from_raw(up) });
@@ -204,12 +208,15 @@ impl<T: Driver> Private<T> {
         result
     }
 
-    /// Tells the driver which packets to receive.
+    /// Tells the driver which packets to receive, if the interface is up.
     ///
     /// # Safety
     ///
     /// The lock of the device's addresses is held, and `self` is the private area of `dev`.
     pub(super) unsafe fn set_filter(&self, dev: &Device) {
+        if self.up.load(Acquire).is_null() {
+            return;
+        }
         // SAFETY: The device is valid.
         let flags = unsafe { (*dev.as_raw()).flags };
         let filter = if flags & bindings::net_device_flags_IFF_PROMISC != 0 {
