@@ -81,7 +81,8 @@ pub(crate) struct Adapter<'bound> {
     masked: Atomic<bool>,
     /// The card is still to send something. Stored with the transmit queue's lock held.
     sending: Atomic<bool>,
-    /// The link has changed, and the stack does not know.
+    /// The stack may not know of the link as it is. Only polls tell it, one after the other, so
+    /// that the newest is told last.
     link_changed: Atomic<bool>,
     _enabled: net::Enabled<'bound>,
 }
@@ -170,6 +171,7 @@ impl net::Driver for Adapter<'_> {
         receiver.start();
         self.masked.store(true, Relaxed);
         self.sending.store(false, Relaxed);
+        self.link_changed.store(true, Relaxed);
     }
 
     fn halt(&self) {
@@ -244,6 +246,10 @@ impl net::Driver for Adapter<'_> {
                 0
             };
             self.hardware.unmask(CAUSES | sent);
+        }
+        // The start, or an interrupt when no poll could be asked for: let there be another one.
+        if self.link_changed.load(Relaxed) {
+            self.hardware.raise(ICR::LINK_CHANGE_MASK);
         }
     }
 

@@ -182,6 +182,11 @@ impl<'bound> Hardware<'bound> {
         self.bar.write_reg(IMS::from(causes));
     }
 
+    /// Has the card interrupt as if for these causes.
+    pub(crate) fn raise(&self, causes: u32) {
+        self.bar.write_reg(ICS::from(causes));
+    }
+
     /// Why the card interrupts, and no more from now on; [`None`] if it does not.
     pub(crate) fn causes(&self) -> Option<ICR> {
         let causes = self.bar.read(ICR);

@@ -130,8 +130,6 @@ impl<T: Driver> Private<T> {
             bindings::netif_trans_update(dev.as_raw());
             bindings::netif_start_queue(dev.as_raw());
         }
-        // A link that is there by now can be used at once; of any other the hardware will tell.
-        dev.set_carrier(self.driver.link().is_some());
         self.driver.rearm();
         Ok(())
     }
