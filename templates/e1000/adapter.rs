@@ -176,6 +176,8 @@ impl net::Driver for Adapter<'_> {
 
     fn halt(&self) {
         self.hardware.halt();
+        // The next reset clears what the card has counted.
+        self.hardware.errors();
     }
 
     /// Step 4: the interrupt.

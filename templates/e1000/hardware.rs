@@ -79,10 +79,13 @@ impl Default for Sum {
 }
 
 impl Sum {
-    /// Adds, and returns the sum.
-    fn add(&self, value: impl Into<u32>) -> u64 {
-        let value = u64::from(value.into());
-        self.0.fetch_add(value, Relaxed).wrapping_add(value)
+    /// Adds what a counter has counted since it was read last, and returns the sum.
+    fn add(&self, count: impl Into<u32>) -> u64 {
+        let count = match count.into() {
+            GONE => 0,
+            count => u64::from(count),
+        };
+        self.0.fetch_add(count, Relaxed).wrapping_add(count)
     }
 }
 
@@ -113,7 +116,8 @@ impl<'bound> Hardware<'bound> {
         Err(ENODEV)
     }
 
-    /// Puts the card into the state that it has after power-on (SDM 14.2). May sleep.
+    /// Puts the card into the state that it has after power-on (SDM 14.2), with its counters at
+    /// zero. May sleep.
     pub(crate) fn reset(&self) {
         self.halt();
         // It takes effect by the reset. What is left for sending is enough for the longest frame.
@@ -303,12 +307,9 @@ impl<'bound> Hardware<'bound> {
         }
     }
 
-    /// What the card has counted.
+    /// What the card has counted since the driver took it.
     pub(crate) fn errors(&self) -> Errors {
         let (bar, counted) = (&self.bar, &self.counted);
-        if !self.is_present() {
-            return Errors::default();
-        }
         counted.length.add(bar.read(RLEC));
         counted.length.add(bar.read(RUC));
         counted.transmit.add(bar.read(ECOL));
