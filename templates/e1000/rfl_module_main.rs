@@ -49,6 +49,9 @@ use {
 
 struct RflModule;
 
+/// How many bits of an address every model can use.
+const ADDRESS_BITS: u32 = 32;
+
 // The C driver's table has the names.
 kernel::pci_device_table!(
     PCI_TABLE,
@@ -83,7 +86,7 @@ impl pci::Driver for RflModule {
         model: Option<&'bound Model>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let dev = pdev.as_ref();
-        let enabled = net::Enabled::new(pdev)?;
+        let enabled = net::Enabled::new::<ADDRESS_BITS>(pdev)?;
         let bar = pdev.iomap_region_sized(0, c"rfl_module")?;
         let model = *model.ok_or(ENODEV)?;
         let hardware = Hardware::new(bar, model);
