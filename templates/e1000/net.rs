@@ -3,10 +3,10 @@
 //! What Rust in the kernel has no abstraction of yet: network devices, packets, NAPI and streaming
 //! DMA.
 //!
-//! This layer is thin: it has no policy, and every `unsafe` of the driver is in it. What a driver
-//! can do with it is safe.
+//! This layer is thin: it has no policy. What a driver can do with it is safe, but for one promise
+//! that C needs and no type can hold: that a [`Registration`] is not forgotten.
 //!
-//! A [`Registration`] owns a `struct net_device`, in whose private area a [`Driver`] lies. What a
+//! A registration owns a `struct net_device`, in whose private area a [`Driver`] lies. What a
 //! driver needs only while its interface is up are two values which [`Driver::open`] returns, one
 //! for each of the two ways that a packet goes. Whoever has the lock of the transmit queue has
 //! `&mut` to the one, as C takes that lock for `ndo_start_xmit`; whoever polls has `&mut` to the

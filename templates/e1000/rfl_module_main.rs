@@ -12,7 +12,7 @@
 //! 5. Receive: a descriptor that is done becomes a packet for the stack ([`receive`]).
 //! 6. Transmit: a packet becomes descriptors, and the tail register tells the card ([`transmit`]).
 //!
-//! [`net`] wraps the C side, and holds all that is `unsafe`.
+//! [`net`] wraps the C side. All that is `unsafe` is there, but for a promise at the end of probe.
 
 mod adapter;
 mod descriptors;
@@ -110,7 +110,8 @@ impl pci::Driver for RflModule {
             max_mtu: adapter::MAX_MTU,
         };
         let adapter = Adapter::new(dev, enabled, hardware, vectors);
-        net::Registration::new(dev, setup, adapter)
+        // SAFETY: It goes to the PCI core, which drops it when the device is unbound.
+        unsafe { net::Registration::new(dev, setup, adapter) }
     }
 }
 

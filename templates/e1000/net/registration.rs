@@ -66,7 +66,12 @@ impl Drop for Allocated {
 
 impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
     /// Registers an Ethernet device with one queue, below the device that carries it.
-    pub(crate) fn new(
+    ///
+    /// # Safety
+    ///
+    /// The registration must be dropped, and not forgotten by `mem::forget()` or in any other way:
+    /// what the driver borrows from its device is gone when that is unbound.
+    pub(crate) unsafe fn new(
         parent: &'bound device::Device<Bound>,
         setup: Setup,
         driver: T,
