@@ -41,9 +41,9 @@ use kernel::{
 const PIECE: u32 = 4096;
 
 /// The most descriptors of a packet, and one that keeps the ring's tail from its head: a context,
-/// 64 KiB and headers in pieces of that size, and what the linear part and 17 fragments add by
-/// being cut for themselves.
-const MOST_DESCRIPTORS: usize = 1 + 1 + (65536 / PIECE as usize + 1) + 18;
+/// 64 KiB and headers in pieces of that size, and what the packet's own pieces add by each being
+/// cut for itself.
+const MOST_DESCRIPTORS: usize = 1 + 1 + (65536 / PIECE as usize + 1) + SkBuff::MOST_PIECES;
 
 /// What belongs to a descriptor of the ring.
 #[derive(Default)]

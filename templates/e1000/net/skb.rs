@@ -35,6 +35,9 @@ pub(crate) struct SkBuff(NonNull<bindings::sk_buff>);
 unsafe impl Send for SkBuff {}
 
 impl SkBuff {
+    /// The most pieces that [`Self::map`] finds: the linear part, and the fragments.
+    pub(crate) const MOST_PIECES: usize = 1 + bindings::MAX_SKB_FRAGS as usize;
+
     /// Takes ownership of a packet.
     ///
     /// # Safety
@@ -82,8 +85,8 @@ impl SkBuff {
     /// Maps the packet's pieces, each of which is contiguous, for the device to read, and hands
     /// them to `each` in their order.
     ///
-    /// The packet should live longer than the mappings. If it does not, the device sends what
-    /// happens to lie there instead, which is wrong but unsafe to nobody.
+    /// The packet should live longer than the mappings. If it does not, the device sends whatever
+    /// lies there then: that is wrong, but safe.
     pub(crate) fn map<'a>(
         &self,
         dev: &'a device::Device<Bound>,
