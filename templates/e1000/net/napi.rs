@@ -106,7 +106,7 @@ impl Drop for Poll<'_> {
         let (packets, bytes) = self.received.get();
         if packets > 0 {
             // SAFETY: The device is valid, and a poll stays on its CPU.
-            unsafe { bindings::dev_sw_netstats_rx_add(self.dev.as_raw(), packets, bytes) };
+            unsafe { bindings::netdev_count_received(self.dev.as_raw(), packets, bytes) };
         }
     }
 }
