@@ -35,7 +35,7 @@ from rflbuild.session import Session
 from rflbuild.store import explain_os_error
 from rflbuild.taint import taint_flags
 from rflbuild.targets import Target
-from rflbuild.terminal import duration
+from rflbuild.terminal import duration, without_repeats
 from rflbuild.testspec import Step, TestSpec, texts
 from rflbuild.verdict import RflError, Verdict, usage_error
 
@@ -316,5 +316,5 @@ def _show(session: Session, done: StepResult) -> None:
     word = terminal.paint("ok" if good else str(done.verdict), "green" if good else "red")
     terminal.line(f"  {word:<8} {done.title}  {terminal.paint(duration(done.seconds), 'dim')}")
     if good:
-        for message in done.messages:
+        for message in without_repeats(done.messages):
             terminal.line(f"           {terminal.paint(message, 'dim')}")
