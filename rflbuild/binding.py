@@ -17,6 +17,7 @@ from rflbuild.arch import Arch
 from rflbuild.bindings_edit import Binding, Edit, Form, Reader
 from rflbuild.declaration import Compiler, Function, Macro
 from rflbuild.helper import PREFIX
+from rflbuild.source import Source
 from rflbuild.store import key_of, write_atomically
 from rflbuild.verdict import RflError, usage_error
 
@@ -103,13 +104,13 @@ def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Fo
     )
 
 
-def check_header(cc: Compiler, arch: Arch, header: str) -> None:
+def check_header(source: Source, arch: Arch, header: str) -> None:
     """Raise RflError(usage) unless the kernel has a header."""
-    if headers.is_name(header) and headers.exists(header, cc.source, arch):
+    if headers.is_name(header) and headers.exists(header, source, arch):
         return
-    near = headers.near(header.strip("<>").removeprefix("include/"), cc.source)
+    near = headers.near(header.removeprefix("include/"), source)
     hint = f"did you mean {near}?" if near else "give it as C includes it, such as linux/pci.h"
-    raise usage_error(f"Linux {cc.source.release} has no header {header}; {hint}")
+    raise usage_error(f"Linux {source.release} has no header {header}; {hint}")
 
 
 def try_out(cc: Compiler, read: Reader, edit: Edit, name: str, found: Found) -> None:

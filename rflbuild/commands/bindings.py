@@ -59,11 +59,11 @@ def _without_header(session: Session, order: Order, request: Request) -> str:
 def _add(session: Session, order: Order, planned: Plan, request: Request, links: Links) -> None:
     """Bind a function, unless that is done."""
     name, header = order.name, order.header.strip("<>")
+    binding.check_header(planned.source, planned.arch, header)
     tree = bindings.reader(planned.source.path)
     form = bindings_edit.form(tree)
     place = Place.of(session.workspace, planned.source)
     cc = declaration.compiler(session, planned, _built(session, planned, links))
-    binding.check_header(cc, planned.arch, header)
     there = binding.reached(cc, name)
     lines = place.record.includes.get(bindings_edit.HEADERS, ())
     if there and (name in place.record.bindings or f"<{header}>" not in lines):
@@ -72,7 +72,7 @@ def _add(session: Session, order: Order, planned: Plan, request: Request, links:
     found = binding.find(cc, form, name, header, order.prototype)
     had = place.record.bindings.get(name)
     if had and not planned.source.mutable:
-        if had != found.binding:
+        if had.header != header or (order.prototype and had != found.binding):
             raise usage_error(
                 f"{_shown(session, place.path)} has {name} with {had.header}, and otherwise than "
                 f"it would be now: take it out first, by `new-binding {name} --remove`"
@@ -132,8 +132,7 @@ def _built(session: Session, planned: Plan, links: Links) -> Path:
     It is there for what bindgen was told: one that was built before will do.
     """
     store, key = session.store, planned.key
-    folder = store.root / "work" if planned.source.mutable else store.root
-    out = folder / "kernel" / key
+    out = store.path("work/kernel" if planned.source.mutable else "kernel", key)
     if (out / declaration.COMMAND).is_file():
         return out
     return chain.build_kernel(session, planned, links).out

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from tests.integration.harness import (
     examples,
     git,
     snapshot,
+    waited_for,
 )
 
 pytestmark = pytest.mark.timeout(1800, func_only=True)
@@ -172,6 +177,25 @@ def test_functions_bound_in_an_overlay_are_called_in_the_guest(
 
     run.passed()
     assert "pub fn lcm(a: ffi::c_ulong, b: ffi::c_ulong) -> ffi::c_ulong;" in shown.stdout, shown
+
+
+def test_an_interrupted_run_leaves_a_tree_as_it_was_or_bound(
+    rfl: Rfl, bind: Callable[..., Run], own_tree: Path, chance: random.Random
+) -> None:
+    words = (*VALID, "--kernel", str(own_tree))
+    whole = bind(*words)
+    bound = patch(own_tree)
+    bind("is_valid_ether_addr", "--remove", "--kernel", str(own_tree))
+
+    started = rfl.start("new-binding", *words)
+    assert waited_for(lambda: started.handles(signal.SIGTERM), GUEST)
+    time.sleep(chance.random() * whole.seconds)
+    os.killpg(started.pid, signal.SIGINT)
+    run = started.end(GUEST)
+
+    assert run.status in {0, 128 + signal.SIGINT}, run
+    assert "Traceback" not in run.text, run
+    assert patch(own_tree) == (bound if run.status == 0 else "")
 
 
 def test_an_overlay_is_kept_once_and_goes_with_its_last_function(
