@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import bindings_edit, declaration, headers, helper
+from rflbuild import bindings_edit, declaration, exports, headers, helper
 from rflbuild.arch import Arch
 from rflbuild.bindings_edit import Binding, Edit, Form, Reader
 from rflbuild.declaration import Compiler, Function, Macro
@@ -21,10 +21,11 @@ from rflbuild.source import Source
 from rflbuild.store import key_of, write_atomically
 from rflbuild.verdict import RflError, usage_error
 
-GENERATED = ("rust/bindings/bindings_generated.rs", "rust/bindings/bindings_helpers_generated.rs")
 _LISTS = ("rust/helpers/helpers.c", "rust/helpers.c")
 _MOST = 3  # near names that are told
-_WARNING = re.compile(r"^(?P<where>\S+:\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE)
+_FAULT = re.compile(
+    r"^(?P<file>\S+?):(?P<line>\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE
+)
 _KINDS = {
     "EnumConstantDecl": "an enum's constant",
     "EnumDecl": "an enum",
@@ -83,7 +84,7 @@ def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Fo
             f"{name} is a function ({shown}), whose types are known: leave out --prototype"
         )
     if not function.inline:
-        how, notes = _symbol(cc.out, name)
+        how, notes = exports.symbol(cc.out, name)
         return Found(
             f"a function with a symbol ({shown}), {how}: Rust needs its header alone",
             Binding(header),
@@ -123,46 +124,38 @@ def try_out(cc: Compiler, read: Reader, edit: Edit, name: str, found: Found) -> 
     with store.lock(f"binding-{key}"):
         scratch = store.work("binding", key)
         _write_scratch(scratch, read, edit)
-        for path in (*_LISTS, bindings_edit.HEADERS):
-            if not (scratch / path).is_file():
-                continue
-            status, output = cc.run(
-                *("-fsyntax-only", "-Wno-missing-prototypes", "-Wno-missing-declarations"),
-                *("-iquote", str(cc.source.path / "rust" / "bindings"), str(scratch / path)),
-                read=[scratch],
+        lists = [path for path in _LISTS if (scratch / path).is_file()]
+        for path in (*(lists if found.binding.helper else ()), bindings_edit.HEADERS):
+            fault = _fault(cc, scratch, path, edit)
+            if fault:
+                raise usage_error(f"{name} cannot be bound so; nothing was changed: {fault}")
+        if not (found.type and found.binding.helper):
+            return
+        nodes = cc.nodes(f"{PREFIX}{name}", str(scratch / lists[0]), read=[scratch])
+        made = declaration.function(cc, nodes)
+        if not made or made.type != found.type:
+            raise usage_error(
+                f"{name} cannot be bound: its helper comes out as "
+                f"`{made.type if made else 'nothing'}`, and it is `{found.type}`; "
+                "nothing was changed"
             )
-            output = output.replace(f"{scratch}/", "")
-            own = [each for each in _WARNING.finditer(output) if each["where"].startswith("rust/")]
-            if status or own:
-                words = f"{own[0]['where']}: {own[0]['what']}" if own else output
-                words = words if own else declaration.error_in(output)
-                raise usage_error(f"{name} cannot be bound so; nothing was changed: {words}")
-            if found.type and found.binding.helper and path != bindings_edit.HEADERS:
-                nodes = cc.nodes(f"{PREFIX}{name}", str(scratch / path), read=[scratch])
-                made = declaration.function(cc, nodes)
-                if not made or made.type != found.type:
-                    raise usage_error(
-                        f"{name} cannot be bound: its helper comes out as "
-                        f"`{made.type if made else 'nothing'}`, and it is `{found.type}`; "
-                        "nothing was changed"
-                    )
 
 
-def signature(out: Path, name: str) -> tuple[str, str]:
-    """A function's Rust declaration in a built kernel's bindings, and FILE:LINE; else empty.
+def _fault(cc: Compiler, scratch: Path, path: str, edit: Edit) -> str:
+    """What the compiler has against a file in the scratch folder; empty if nothing.
 
-    A function that has both a symbol and a helper is called by the symbol
-    (rust/bindings/lib.rs).
+    A warning counts if it is about a file of the edit.
     """
-    pattern = re.compile(rf"^[ \t]*pub fn {name}\(.*?;$", re.MULTILINE | re.DOTALL)
-    for file in GENERATED:
-        path = out / file
-        text = path.read_text() if path.is_file() else ""
-        found = pattern.search(text)
-        if found:
-            line = text.count("\n", 0, found.start()) + 1
-            return textwrap.dedent(found[0]), f"{file}:{line}"
-    return "", ""
+    status, output = cc.run(
+        *("-fsyntax-only", "-Wno-missing-prototypes", "-Wno-missing-declarations"),
+        *("-iquote", str(cc.source.path / "rust" / "bindings"), str(scratch / path)),
+        read=[scratch],
+    )
+    output = output.replace(f"{scratch}/", "")
+    for each in _FAULT.finditer(output):
+        if each["file"] in edit.files:
+            return f"{each['file']}:{each['line']}: {each['what']}"
+    return declaration.error_in(output) if status else ""
 
 
 def _write_scratch(scratch: Path, read: Reader, edit: Edit) -> None:
@@ -243,34 +236,6 @@ def _prototyped(cc: Compiler, name: str, header: str, prototype: str) -> Functio
             "that Rust is to give"
         )
     return declaration.renamed(function, name)
-
-
-def _symbol(out: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """How a function can be called: who exports it, and a note if not everybody can."""
-    exports = _exports(out / "Module.symvers")
-    if name in exports:
-        module, how, namespace = exports[name]
-        notes = (
-            (f"it is in the namespace {namespace}: a module needs `imports_ns: [{namespace}]`",)
-            if namespace
-            else ()
-        )
-        return f"exported by {module} ({how})", notes
-    if re.search(rf" [A-Za-z] {name}$", (out / "System.map").read_text(), re.MULTILINE):
-        return (
-            "not exported",
-            (f"{name} is not exported: Rust that is built in can call it, a module cannot",),
-        )
-    return (
-        "not in this kernel",
-        (f"nothing in this configuration defines {name}: a call of it would not link",),
-    )
-
-
-def _exports(symvers: Path) -> Mapping[str, tuple[str, str, str]]:
-    """Module, kind and namespace of what a kernel exports (Documentation/kbuild/modules.rst)."""
-    rows = [line.split("\t") for line in symvers.read_text().splitlines()]
-    return {row[1]: (row[2], row[3], row[4] if len(row) > 4 else "") for row in rows}
 
 
 def _stub(function: Function) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import binding, bindings, bindings_edit, chain, declaration, headers
+from rflbuild import binding, bindings, bindings_edit, chain, declaration, exports, headers
 from rflbuild.bindings import Place
 from rflbuild.bindings_edit import Edit
 from rflbuild.chain import Links, Request
@@ -116,7 +116,7 @@ def _remove(session: Session, order: Order, planned: Plan, request: Request) -> 
 def _show(session: Session, name: str, planned: Plan, links: Links) -> None:
     """Build the kernel if need be, and print a function's Rust signature."""
     built = chain.build_kernel(session, planned, links)
-    text, where = binding.signature(built.out, name)
+    text, where = exports.signature(built.out, name)
     if not text:
         raise usage_error(
             f"the bindings of Linux {planned.source.release} have no `{name}`: bind it by "
