@@ -201,14 +201,6 @@ def test_a_users_tree_is_as_before_when_all_is_removed(workspace: Workspace, own
     assert not (workspace.root / "overlay").exists()
 
 
-def test_a_changed_file_keeps_its_mode(workspace: Workspace, own: Source) -> None:
-    (own.path / HEADERS).chmod(0o640)
-
-    bind(workspace, own, "dev_open", DEV_OPEN)
-
-    assert (own.path / HEADERS).stat().st_mode & 0o777 == 0o640
-
-
 def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
     workspace: Workspace, own: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
