@@ -37,6 +37,7 @@ POWER = (
     *("--prototype", "unsigned long roundup_pow_of_two(unsigned long n)"),
 )
 CALLED = (LCM, VALID, POWER)
+_PCI = ("--header", "linux/pci.h")
 
 
 # The message, and the look at MAINTAINERS that a new file asks for, are the user's.
@@ -84,7 +85,9 @@ def test_functions_bound_in_a_tree_of_ones_own_are_called_in_the_guest(
 def test_a_tree_of_ones_own_has_what_checkpatch_wants(
     bind: Callable[..., Run], own_tree: Path
 ) -> None:
-    for words in (*CALLED, ("ioread32_rep", "--header", "linux/io.h")):
+    long = ("skb_fill_page_desc", "--header", "linux/skbuff.h")
+    conditional = ("pci_is_enabled", *_PCI)
+    for words in (LCM, POWER, long, conditional):
         assert bind(*words, "--kernel", str(own_tree)).status == 0
 
     diff = patch(own_tree)
@@ -98,7 +101,7 @@ def test_a_tree_of_ones_own_has_what_checkpatch_wants(
         check=False,
     )
 
-    assert "rust_helper_is_valid_ether_addr(const u8 *addr)" in diff
+    assert "+#ifdef CONFIG_PCI\n+__rust_helper int rust_helper_pci_is_enabled(" in diff
     assert checked.returncode == 0, checked.stdout
 
 
@@ -108,7 +111,7 @@ def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
     helper = own_tree / "rust" / "helpers" / "pci.c"
     helper.write_text(f"{helper.read_text()}\n/* mine */\n")
     mine = patch(own_tree)
-    functions = [*CALLED, ("is_zero_ether_addr", *VALID[1:]), ("pci_set_drvdata", *_PCI)]
+    functions = [LCM, VALID, ("is_zero_ether_addr", *VALID[1:]), ("pci_set_drvdata", *_PCI)]
     for words in functions:
         bind(*words, "--kernel", str(own_tree))
     assert patch(own_tree) != mine
@@ -119,9 +122,6 @@ def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
 
     assert patch(own_tree) == mine
     assert not (rfl.workspace / "overlay").exists()
-
-
-_PCI = ("--header", "linux/pci.h")
 
 
 def test_a_function_that_a_tree_has_is_not_added_to_it_again(
