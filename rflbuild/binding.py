@@ -36,6 +36,15 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A function that is asked for, its header, and a prototype if it is a macro."""
+
+    name: str
+    header: str
+    prototype: str = ""
+
+
+@dataclass(frozen=True)
 class Found:
     """A function that can be bound: what it is, in words, and what it takes.
 
@@ -62,11 +71,12 @@ def reached(cc: Compiler, name: str) -> str:
     return _shown(cc, found) if found and not found.inline else ""
 
 
-def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Found:
+def find(cc: Compiler, form: Form, wanted: Wanted) -> Found:
     """What it takes to reach a function or a macro of a header.
 
     Raises RflError(usage) for what cannot be reached, with the reason.
     """
+    name, header = wanted.name, wanted.header
     try:
         nodes = cc.nodes(name, *declaration.in_header(header))
     except RflError as error:
@@ -77,9 +87,9 @@ def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Fo
         ) from error
     function = declaration.function(cc, nodes)
     if function is None:
-        return _macro(cc, form, name, header, prototype, {str(node["kind"]) for node in nodes})
+        return _macro(cc, form, wanted, {str(node["kind"]) for node in nodes})
     shown = _shown(cc, function)
-    if prototype:
+    if wanted.prototype:
         raise usage_error(
             f"{name} is a function ({shown}), whose types are known: leave out --prototype"
         )
@@ -171,10 +181,9 @@ def _write_scratch(scratch: Path, read: Reader, edit: Edit) -> None:
             write_atomically(scratch / name, text)
 
 
-def _macro(
-    cc: Compiler, form: Form, name: str, header: str, prototype: str, kinds: set[str]
-) -> Found:
+def _macro(cc: Compiler, form: Form, wanted: Wanted, kinds: set[str]) -> Found:
     """What it takes to reach a macro, whose types somebody has to say."""
+    name, header = wanted.name, wanted.header
     macros = declaration.macros(cc, header)
     macro = macros.get(name)
     if macro is None:
@@ -185,9 +194,9 @@ def _macro(
                     "has it once something brings in the header"
                 )
         raise usage_error(f"{header} declares no `{name}`; {_hint(cc, name, header)}")
-    if not prototype:
+    if not wanted.prototype:
         raise _untyped(cc, macro, header, macros)
-    function = _prototyped(cc, name, header, prototype)
+    function = _prototyped(cc, wanted)
     return Found(
         f"a macro ({header}): it needs a helper",
         Binding(header, helper.text(function, form.mark, (), exported=form.exported)),
@@ -214,8 +223,9 @@ def _untyped(cc: Compiler, macro: Macro, header: str, macros: Mapping[str, Macro
     )
 
 
-def _prototyped(cc: Compiler, name: str, header: str, prototype: str) -> Function:
+def _prototyped(cc: Compiler, wanted: Wanted) -> Function:
     """The function that a prototype declares, as the compiler reads it after the header."""
+    name, header, prototype = wanted.name, wanted.header, wanted.prototype
     renamed = helper.prototype(prototype, name)
     store = cc.session.store
     key = key_of(renamed, header)

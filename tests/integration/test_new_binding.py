@@ -207,8 +207,10 @@ def test_an_overlay_is_kept_once_and_goes_with_its_last_function(
     text = kept(rfl).read_text()
 
     again = bind(*VALID)
+    status = rfl("status")
     removed = bind("is_valid_ether_addr", "--remove")
 
+    assert "overlay    C functions for Rust" in status.stdout
     assert again.status == removed.status == 0
     assert first.stdout.splitlines()[-1].startswith("Next: ./rfl kernel builds the kernel anew")
     assert "bound already" in again.stdout
