@@ -221,9 +221,12 @@ def new_binding(
     remove: bool = False,
 ) -> None:
     """Make a C function reachable from Rust: its header for bindgen, and a helper if inline."""
-    from rflbuild.commands.bindings import Order
-
-    run("bindings.new_binding", Order(name, header, prototype, show, remove), run.request)
+    run(
+        "bindings.new_binding",
+        *(name, run.request, header, prototype),
+        show=show,
+        remove=remove,
+    )
 
 
 # ---- editors -------------------------------------------------------------------------------

@@ -12,18 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import bindings_edit, declaration, headers, helper
+from rflbuild import bindings_edit, declaration, exports, headers, helper
 from rflbuild.arch import Arch
 from rflbuild.bindings_edit import Binding, Edit, Form, Reader
 from rflbuild.declaration import Compiler, Function, Macro
 from rflbuild.helper import PREFIX
+from rflbuild.source import Source
 from rflbuild.store import key_of, write_atomically
 from rflbuild.verdict import RflError, usage_error
 
-GENERATED = ("rust/bindings/bindings_generated.rs", "rust/bindings/bindings_helpers_generated.rs")
 _LISTS = ("rust/helpers/helpers.c", "rust/helpers.c")
 _MOST = 3  # near names that are told
-_WARNING = re.compile(r"^(?P<where>\S+:\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE)
+_FAULT = re.compile(
+    r"^(?P<file>\S+?):(?P<line>\d+):\d+: (?:error|warning): (?P<what>.*)$", re.MULTILINE
+)
 _KINDS = {
     "EnumConstantDecl": "an enum's constant",
     "EnumDecl": "an enum",
@@ -31,6 +33,15 @@ _KINDS = {
     "TypedefDecl": "a type",
     "VarDecl": "a variable",
 }
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A function that is asked for, its header, and a prototype if it is a macro."""
+
+    name: str
+    header: str
+    prototype: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,11 +71,12 @@ def reached(cc: Compiler, name: str) -> str:
     return _shown(cc, found) if found and not found.inline else ""
 
 
-def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Found:
+def find(cc: Compiler, form: Form, wanted: Wanted) -> Found:
     """What it takes to reach a function or a macro of a header.
 
     Raises RflError(usage) for what cannot be reached, with the reason.
     """
+    name, header = wanted.name, wanted.header
     try:
         nodes = cc.nodes(name, *declaration.in_header(header))
     except RflError as error:
@@ -75,14 +87,14 @@ def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Fo
         ) from error
     function = declaration.function(cc, nodes)
     if function is None:
-        return _macro(cc, form, name, header, prototype, {str(node["kind"]) for node in nodes})
+        return _macro(cc, form, wanted, {str(node["kind"]) for node in nodes})
     shown = _shown(cc, function)
-    if prototype:
+    if wanted.prototype:
         raise usage_error(
             f"{name} is a function ({shown}), whose types are known: leave out --prototype"
         )
     if not function.inline:
-        how, notes = _symbol(cc.out, name)
+        how, notes = exports.symbol(cc.out, name)
         return Found(
             f"a function with a symbol ({shown}), {how}: Rust needs its header alone",
             Binding(header),
@@ -103,13 +115,13 @@ def find(cc: Compiler, form: Form, name: str, header: str, prototype: str) -> Fo
     )
 
 
-def check_header(cc: Compiler, arch: Arch, header: str) -> None:
+def check_header(source: Source, arch: Arch, header: str) -> None:
     """Raise RflError(usage) unless the kernel has a header."""
-    if headers.is_name(header) and headers.exists(header, cc.source, arch):
+    if headers.is_name(header) and headers.exists(header, source, arch):
         return
-    near = headers.near(header.strip("<>").removeprefix("include/"), cc.source)
+    near = headers.near(header.removeprefix("include/"), source)
     hint = f"did you mean {near}?" if near else "give it as C includes it, such as linux/pci.h"
-    raise usage_error(f"Linux {cc.source.release} has no header {header}; {hint}")
+    raise usage_error(f"Linux {source.release} has no header {header}; {hint}")
 
 
 def try_out(cc: Compiler, read: Reader, edit: Edit, name: str, found: Found) -> None:
@@ -122,46 +134,38 @@ def try_out(cc: Compiler, read: Reader, edit: Edit, name: str, found: Found) -> 
     with store.lock(f"binding-{key}"):
         scratch = store.work("binding", key)
         _write_scratch(scratch, read, edit)
-        for path in (*_LISTS, bindings_edit.HEADERS):
-            if not (scratch / path).is_file():
-                continue
-            status, output = cc.run(
-                *("-fsyntax-only", "-Wno-missing-prototypes", "-Wno-missing-declarations"),
-                *("-iquote", str(cc.source.path / "rust" / "bindings"), str(scratch / path)),
-                read=[scratch],
+        lists = [path for path in _LISTS if (scratch / path).is_file()]
+        for path in (*(lists if found.binding.helper else ()), bindings_edit.HEADERS):
+            fault = _fault(cc, scratch, path, edit)
+            if fault:
+                raise usage_error(f"{name} cannot be bound so; nothing was changed: {fault}")
+        if not (found.type and found.binding.helper):
+            return
+        nodes = cc.nodes(f"{PREFIX}{name}", str(scratch / lists[0]), read=[scratch])
+        made = declaration.function(cc, nodes)
+        if not made or made.type != found.type:
+            raise usage_error(
+                f"{name} cannot be bound: its helper comes out as "
+                f"`{made.type if made else 'nothing'}`, and it is `{found.type}`; "
+                "nothing was changed"
             )
-            output = output.replace(f"{scratch}/", "")
-            own = [each for each in _WARNING.finditer(output) if each["where"].startswith("rust/")]
-            if status or own:
-                words = f"{own[0]['where']}: {own[0]['what']}" if own else output
-                words = words if own else declaration.error_in(output)
-                raise usage_error(f"{name} cannot be bound so; nothing was changed: {words}")
-            if found.type and found.binding.helper and path != bindings_edit.HEADERS:
-                nodes = cc.nodes(f"{PREFIX}{name}", str(scratch / path), read=[scratch])
-                made = declaration.function(cc, nodes)
-                if not made or made.type != found.type:
-                    raise usage_error(
-                        f"{name} cannot be bound: its helper comes out as "
-                        f"`{made.type if made else 'nothing'}`, and it is `{found.type}`; "
-                        "nothing was changed"
-                    )
 
 
-def signature(out: Path, name: str) -> tuple[str, str]:
-    """A function's Rust declaration in a built kernel's bindings, and FILE:LINE; else empty.
+def _fault(cc: Compiler, scratch: Path, path: str, edit: Edit) -> str:
+    """What the compiler has against a file in the scratch folder; empty if nothing.
 
-    A function that has both a symbol and a helper is called by the symbol
-    (rust/bindings/lib.rs).
+    A warning counts if it is about a file of the edit.
     """
-    pattern = re.compile(rf"^[ \t]*pub fn {name}\(.*?;$", re.MULTILINE | re.DOTALL)
-    for file in GENERATED:
-        path = out / file
-        text = path.read_text() if path.is_file() else ""
-        found = pattern.search(text)
-        if found:
-            line = text.count("\n", 0, found.start()) + 1
-            return textwrap.dedent(found[0]), f"{file}:{line}"
-    return "", ""
+    status, output = cc.run(
+        *("-fsyntax-only", "-Wno-missing-prototypes", "-Wno-missing-declarations"),
+        *("-iquote", str(cc.source.path / "rust" / "bindings"), str(scratch / path)),
+        read=[scratch],
+    )
+    output = output.replace(f"{scratch}/", "")
+    for each in _FAULT.finditer(output):
+        if each["file"] in edit.files:
+            return f"{each['file']}:{each['line']}: {each['what']}"
+    return declaration.error_in(output) if status else ""
 
 
 def _write_scratch(scratch: Path, read: Reader, edit: Edit) -> None:
@@ -177,10 +181,9 @@ def _write_scratch(scratch: Path, read: Reader, edit: Edit) -> None:
             write_atomically(scratch / name, text)
 
 
-def _macro(
-    cc: Compiler, form: Form, name: str, header: str, prototype: str, kinds: set[str]
-) -> Found:
+def _macro(cc: Compiler, form: Form, wanted: Wanted, kinds: set[str]) -> Found:
     """What it takes to reach a macro, whose types somebody has to say."""
+    name, header = wanted.name, wanted.header
     macros = declaration.macros(cc, header)
     macro = macros.get(name)
     if macro is None:
@@ -191,9 +194,9 @@ def _macro(
                     "has it once something brings in the header"
                 )
         raise usage_error(f"{header} declares no `{name}`; {_hint(cc, name, header)}")
-    if not prototype:
+    if not wanted.prototype:
         raise _untyped(cc, macro, header, macros)
-    function = _prototyped(cc, name, header, prototype)
+    function = _prototyped(cc, wanted)
     return Found(
         f"a macro ({header}): it needs a helper",
         Binding(header, helper.text(function, form.mark, (), exported=form.exported)),
@@ -220,8 +223,9 @@ def _untyped(cc: Compiler, macro: Macro, header: str, macros: Mapping[str, Macro
     )
 
 
-def _prototyped(cc: Compiler, name: str, header: str, prototype: str) -> Function:
+def _prototyped(cc: Compiler, wanted: Wanted) -> Function:
     """The function that a prototype declares, as the compiler reads it after the header."""
+    name, header, prototype = wanted.name, wanted.header, wanted.prototype
     renamed = helper.prototype(prototype, name)
     store = cc.session.store
     key = key_of(renamed, header)
@@ -242,34 +246,6 @@ def _prototyped(cc: Compiler, name: str, header: str, prototype: str) -> Functio
             "that Rust is to give"
         )
     return declaration.renamed(function, name)
-
-
-def _symbol(out: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    """How a function can be called: who exports it, and a note if not everybody can."""
-    exports = _exports(out / "Module.symvers")
-    if name in exports:
-        module, how, namespace = exports[name]
-        notes = (
-            (f"it is in the namespace {namespace}: a module needs `imports_ns: [{namespace}]`",)
-            if namespace
-            else ()
-        )
-        return f"exported by {module} ({how})", notes
-    if re.search(rf" [A-Za-z] {name}$", (out / "System.map").read_text(), re.MULTILINE):
-        return (
-            "not exported",
-            (f"{name} is not exported: Rust that is built in can call it, a module cannot",),
-        )
-    return (
-        "not in this kernel",
-        (f"nothing in this configuration defines {name}: a call of it would not link",),
-    )
-
-
-def _exports(symvers: Path) -> Mapping[str, tuple[str, str, str]]:
-    """Module, kind and namespace of what a kernel exports (Documentation/kbuild/modules.rst)."""
-    rows = [line.split("\t") for line in symvers.read_text().splitlines()]
-    return {row[1]: (row[2], row[3], row[4] if len(row) > 4 else "") for row in rows}
 
 
 def _stub(function: Function) -> tuple[str, ...]:

@@ -246,7 +246,7 @@ def _given_back(tree: Path, names: Iterable[str]) -> Iterator[None]:
 
 
 def _write_file(path: Path, text: str | None) -> None:
-    """Write a file of a tree with the mode it had, or remove it and a folder it leaves empty."""
+    """Write a file of a tree, or remove it and a folder that it leaves empty."""
     try:
         if text is None:
             path.unlink(missing_ok=True)
@@ -254,11 +254,7 @@ def _write_file(path: Path, text: str | None) -> None:
                 path.parent.rmdir()
             return
         path.parent.mkdir(exist_ok=True)
-        real = path.resolve()
-        mode = real.stat().st_mode if real.exists() else None
-        write_atomically(real, text)
-        if mode is not None:
-            real.chmod(mode)
+        write_atomically(path.resolve(), text)
     except OSError as error:
         raise environment_error(
             f"cannot write {path}: {error.strerror}; nothing was changed"

@@ -213,6 +213,15 @@ def build(session: Session, plan: Plan) -> Kernel:
     return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
 
 
+def is_built(session: Session, plan: Plan) -> bool:
+    """Whether a kernel that is not the user's own tree's is there, without building anything."""
+    if not (plan.source.overlay and plan.base):
+        return session.store.has("kernel", plan.key)
+    name = key_of(plan.base.key, plan.source.overlay.scope)
+    built = session.store.path("work/kernel", name) / _BUILT
+    return built.is_file() and built.read_text() == plan.key
+
+
 def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> tuple[Path, bool]:
     """The build folder of a kernel with an overlay, and whether anything had to be built."""
     name = key_of(base.key, laid.scope)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import binding, bindings, bindings_edit, chain, declaration, headers
+from rflbuild import binding, bindings, bindings_edit, chain, declaration, exports, headers
+from rflbuild.binding import Wanted
 from rflbuild.bindings import Place
 from rflbuild.bindings_edit import Edit
 from rflbuild.chain import Links, Request
@@ -15,64 +15,63 @@ from rflbuild.session import Session
 from rflbuild.verdict import usage_error
 
 
-@dataclass(frozen=True)
-class Order:
-    """What `new-binding` was asked for."""
-
-    name: str
-    header: str = ""
-    prototype: str = ""
-    show: bool = False
-    remove: bool = False
-
-
-def new_binding(session: Session, order: Order, request: Request) -> int:
+def new_binding(
+    session: Session,
+    name: str,
+    request: Request,
+    header: str,
+    prototype: str,
+    *,
+    show: bool,
+    remove: bool,
+) -> int:
     """Make a C function reachable from Rust, take that back, or show what bindgen made of it."""
-    if not bindings.is_name(order.name):
-        raise usage_error(f"`{order.name}` is no name of a C function")
-    if order.remove and (order.header or order.prototype or order.show):
+    if not bindings.is_name(name):
+        raise usage_error(f"`{name}` is no name of a C function")
+    if remove and (header or prototype or show):
         raise usage_error("--remove goes with a function's name alone")
-    if not (order.header or order.show or order.remove):
+    if not (header or show or remove):
         chain.check(session, request)
-        raise usage_error(_without_header(session, order, request))
+        raise usage_error(_without_header(session, name, request))
     links = Links(session)
     planned = chain.plan(session, request, links, bound=False)
     with session.store.lock(f"bindings-{planned.source.key}"):
-        if order.remove:
-            _remove(session, order, planned, request)
-        elif order.header:
-            _add(session, order, planned, request, links)
-    if order.show:
-        _show(session, order.name, chain.with_bindings(session, planned), links)
+        if remove:
+            _remove(session, name, planned, request)
+        elif header:
+            wanted = Wanted(name, header.strip("<>"), prototype)
+            _add(session, wanted, planned, request, links)
+    if show:
+        _show(session, name, chain.with_bindings(session, planned), links)
     return 0
 
 
-def _without_header(session: Session, order: Order, request: Request) -> str:
+def _without_header(session: Session, name: str, request: Request) -> str:
     """What to say to somebody who gave no header: which ones declare the function."""
     from rflbuild import source
 
-    found = headers.declaring(order.name, source.prepare(session, request.kernel))
+    found = headers.declaring(name, source.prepare(session, request.kernel))
     there = f"; {', '.join(found)} may be it" if found else ""
-    return f"new-binding {order.name} needs --header, the header that declares it{there}"
+    return f"new-binding {name} needs --header, the header that declares it{there}"
 
 
-def _add(session: Session, order: Order, planned: Plan, request: Request, links: Links) -> None:
+def _add(session: Session, wanted: Wanted, planned: Plan, request: Request, links: Links) -> None:
     """Bind a function, unless that is done."""
-    name, header = order.name, order.header.strip("<>")
+    name, header = wanted.name, wanted.header
+    binding.check_header(planned.source, planned.arch, header)
     tree = bindings.reader(planned.source.path)
     form = bindings_edit.form(tree)
     place = Place.of(session.workspace, planned.source)
     cc = declaration.compiler(session, planned, _built(session, planned, links))
-    binding.check_header(cc, planned.arch, header)
     there = binding.reached(cc, name)
     lines = place.record.includes.get(bindings_edit.HEADERS, ())
     if there and (name in place.record.bindings or f"<{header}>" not in lines):
         session.terminal.line(f"{name} is there already ({there}): kernel::bindings::{name}")
         return
-    found = binding.find(cc, form, name, header, order.prototype)
+    found = binding.find(cc, form, wanted)
     had = place.record.bindings.get(name)
     if had and not planned.source.mutable:
-        if had != found.binding:
+        if had.header != header or (wanted.prototype and had != found.binding):
             raise usage_error(
                 f"{_shown(session, place.path)} has {name} with {had.header}, and otherwise than "
                 f"it would be now: take it out first, by `new-binding {name} --remove`"
@@ -94,18 +93,18 @@ def _add(session: Session, order: Order, planned: Plan, request: Request, links:
     )
 
 
-def _remove(session: Session, order: Order, planned: Plan, request: Request) -> None:
+def _remove(session: Session, name: str, planned: Plan, request: Request) -> None:
     """Take out a function that was bound here."""
     place = Place.of(session.workspace, planned.source)
-    if order.name not in place.record.bindings:
+    if name not in place.record.bindings:
         known = ", ".join(sorted(place.record.bindings)) or "none"
         raise usage_error(
-            f"new-binding has not bound {order.name} in {_called(planned)}; in "
+            f"new-binding has not bound {name} in {_called(planned)}; in "
             f"{_shown(session, place.path)} there are: {known}"
         )
-    after, edit = place.removing(order.name)
+    after, edit = place.removing(name)
     after.save(place, edit)
-    session.terminal.line(f"{order.name} is bound no more in {_called(planned)}")
+    session.terminal.line(f"{name} is bound no more in {_called(planned)}")
     _tell(session, after, edit)
     session.terminal.line(
         f"Next: {_command(request, 'kernel')} builds the kernel without it, as the next "
@@ -116,7 +115,7 @@ def _remove(session: Session, order: Order, planned: Plan, request: Request) -> 
 def _show(session: Session, name: str, planned: Plan, links: Links) -> None:
     """Build the kernel if need be, and print a function's Rust signature."""
     built = chain.build_kernel(session, planned, links)
-    text, where = binding.signature(built.out, name)
+    text, where = exports.signature(built.out, name)
     if not text:
         raise usage_error(
             f"the bindings of Linux {planned.source.release} have no `{name}`: bind it by "
@@ -132,8 +131,7 @@ def _built(session: Session, planned: Plan, links: Links) -> Path:
     It is there for what bindgen was told: one that was built before will do.
     """
     store, key = session.store, planned.key
-    folder = store.root / "work" if planned.source.mutable else store.root
-    out = folder / "kernel" / key
+    out = store.path("work/kernel" if planned.source.mutable else "kernel", key)
     if (out / declaration.COMMAND).is_file():
         return out
     return chain.build_kernel(session, planned, links).out

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from tests.integration.harness import (
     examples,
     git,
     snapshot,
+    waited_for,
 )
 
 pytestmark = pytest.mark.timeout(1800, func_only=True)
@@ -32,6 +37,7 @@ POWER = (
     *("--prototype", "unsigned long roundup_pow_of_two(unsigned long n)"),
 )
 CALLED = (LCM, VALID, POWER)
+_PCI = ("--header", "linux/pci.h")
 
 
 # The message, and the look at MAINTAINERS that a new file asks for, are the user's.
@@ -79,7 +85,9 @@ def test_functions_bound_in_a_tree_of_ones_own_are_called_in_the_guest(
 def test_a_tree_of_ones_own_has_what_checkpatch_wants(
     bind: Callable[..., Run], own_tree: Path
 ) -> None:
-    for words in (*CALLED, ("ioread32_rep", "--header", "linux/io.h")):
+    long = ("skb_fill_page_desc", "--header", "linux/skbuff.h")
+    conditional = ("pci_is_enabled", *_PCI)
+    for words in (LCM, POWER, long, conditional):
         assert bind(*words, "--kernel", str(own_tree)).status == 0
 
     diff = patch(own_tree)
@@ -93,7 +101,7 @@ def test_a_tree_of_ones_own_has_what_checkpatch_wants(
         check=False,
     )
 
-    assert "rust_helper_is_valid_ether_addr(const u8 *addr)" in diff
+    assert "+#ifdef CONFIG_PCI\n+__rust_helper int rust_helper_pci_is_enabled(" in diff
     assert checked.returncode == 0, checked.stdout
 
 
@@ -103,7 +111,7 @@ def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
     helper = own_tree / "rust" / "helpers" / "pci.c"
     helper.write_text(f"{helper.read_text()}\n/* mine */\n")
     mine = patch(own_tree)
-    functions = [*CALLED, ("is_zero_ether_addr", *VALID[1:]), ("pci_set_drvdata", *_PCI)]
+    functions = [LCM, VALID, ("is_zero_ether_addr", *VALID[1:]), ("pci_set_drvdata", *_PCI)]
     for words in functions:
         bind(*words, "--kernel", str(own_tree))
     assert patch(own_tree) != mine
@@ -114,9 +122,6 @@ def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
 
     assert patch(own_tree) == mine
     assert not (rfl.workspace / "overlay").exists()
-
-
-_PCI = ("--header", "linux/pci.h")
 
 
 def test_a_function_that_a_tree_has_is_not_added_to_it_again(
@@ -174,6 +179,25 @@ def test_functions_bound_in_an_overlay_are_called_in_the_guest(
     assert "pub fn lcm(a: ffi::c_ulong, b: ffi::c_ulong) -> ffi::c_ulong;" in shown.stdout, shown
 
 
+def test_an_interrupted_run_leaves_a_tree_as_it_was_or_bound(
+    rfl: Rfl, bind: Callable[..., Run], own_tree: Path, chance: random.Random
+) -> None:
+    words = (*VALID, "--kernel", str(own_tree))
+    whole = bind(*words)
+    bound = patch(own_tree)
+    bind("is_valid_ether_addr", "--remove", "--kernel", str(own_tree))
+
+    started = rfl.start("new-binding", *words)
+    assert waited_for(lambda: started.handles(signal.SIGTERM), GUEST)
+    time.sleep(chance.random() * whole.seconds)
+    os.killpg(started.pid, signal.SIGINT)
+    run = started.end(GUEST)
+
+    assert run.status in {0, 128 + signal.SIGINT}, run
+    assert "Traceback" not in run.text, run
+    assert patch(own_tree) == (bound if run.status == 0 else "")
+
+
 def test_an_overlay_is_kept_once_and_goes_with_its_last_function(
     rfl: Rfl, bind: Callable[..., Run], kernel: BuiltKernel
 ) -> None:
@@ -183,8 +207,10 @@ def test_an_overlay_is_kept_once_and_goes_with_its_last_function(
     text = kept(rfl).read_text()
 
     again = bind(*VALID)
+    status = rfl("status")
     removed = bind("is_valid_ether_addr", "--remove")
 
+    assert "overlay    C functions for Rust" in status.stdout
     assert again.status == removed.status == 0
     assert first.stdout.splitlines()[-1].startswith("Next: ./rfl kernel builds the kernel anew")
     assert "bound already" in again.stdout

@@ -253,15 +253,22 @@ def test_what_was_added_comes_out_in_any_order(request: pytest.FixtureRequest, f
         assert not any(added.values()), order
 
 
-def test_a_header_stays_while_another_function_needs_it(newest: Tree) -> None:
-    bindings = functions("__rust_helper ", exported=False)
-    made, added = bound(newest, bindings)
+@pytest.mark.parametrize(
+    ("form", "file"), [("newest", "rust/helpers/netdevice.c"), ("single", "rust/helpers.c")]
+)
+def test_a_header_stays_while_another_function_needs_it(
+    request: pytest.FixtureRequest, form: str, file: str
+) -> None:
+    mark = "__rust_helper " if form == "newest" else ""
+    bindings = functions(mark, exported=form == "single")
+    made, added = bound(request.getfixturevalue(form), bindings)
 
     made = removed(made, "netif_tx", bindings, added)
 
     assert "#include <linux/netdevice.h>" in made[HEADERS]
-    assert "netif_rx" in made["rust/helpers/netdevice.c"]
-    assert "netif_tx" not in made["rust/helpers/netdevice.c"]
+    assert "#include <linux/netdevice.h>" in made[file]
+    assert "netif_rx" in made[file]
+    assert "netif_tx" not in made[file]
 
 
 def test_a_header_that_was_there_before_stays(newest: Tree) -> None:

@@ -96,12 +96,13 @@ def test_a_head_is_broken_as_the_kernels_own_are(made: Function, head: str) -> N
 
 def test_a_long_call_is_broken_within_80_columns() -> None:
     taken = [f"unsigned long parameter_{number}" for number in range(6)]
+    made = function("calculate_total", "int", *taken)
 
-    text = helper.text(function("calculate", "int", *taken), "__rust_helper", (), exported=False)
+    text = helper.text(made, "__rust_helper", (), exported=False)
 
     assert all(len(line.expandtabs(8)) <= 80 for line in text.splitlines())
-    assert "\treturn calculate(parameter_0," in text
-    assert "\n\t\t\t parameter_" in text
+    assert "\treturn calculate_total(parameter_0, parameter_1, parameter_2,\n" in text
+    assert "\n\t\t\t       parameter_3, parameter_4, parameter_5);\n" in text
 
 
 # ---- prototypes ------------------------------------------------------------------------------

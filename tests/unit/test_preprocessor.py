@@ -28,6 +28,11 @@ int third(void);
 #else
 int none(void);
 #endif
+#ifdef CONFIG_D
+#elif defined(CONFIG_E)
+#else
+int neither(void);
+#endif
 #endif
 """
 
@@ -41,6 +46,7 @@ int none(void);
         ("off", ("#ifndef CONFIG_CARD",)),
         ("both", ("#if IS_ENABLED(CONFIG_A) && defined(CONFIG_B)",)),
         ("third", ("#if !(IS_ENABLED(CONFIG_A) && defined(CONFIG_B)) && (defined(CONFIG_C))",)),
+        ("neither", ("#if !(defined(CONFIG_D)) && !(defined(CONFIG_E))",)),
         (
             "none",
             ("#if !(IS_ENABLED(CONFIG_A) && defined(CONFIG_B)) && !(defined(CONFIG_C))",),

@@ -1,4 +1,4 @@
-"""binding: what a built kernel says of a function, and what bindgen made of it."""
+"""exports: what a built kernel says of a function, and what bindgen made of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild import arch, binding, headers
-from rflbuild.session import Workspace
-from rflbuild.source import Source
+from rflbuild import exports
 
 GENERATED = """\
 unsafe extern "C" {
@@ -37,8 +35,8 @@ unsafe extern "C" {
 def out(tmp_path: Path) -> Path:
     """A kernel's build folder."""
     for name, text in {
-        binding.GENERATED[0]: GENERATED,
-        binding.GENERATED[1]: HELPERS,
+        exports.GENERATED[0]: GENERATED,
+        exports.GENERATED[1]: HELPERS,
         "Module.symvers": "0x0\tlcm\tvmlinux\tEXPORT_SYMBOL_GPL\t\n"
         "0x0\tphy_x\tdrivers/net/phy/libphy\tEXPORT_SYMBOL\tPHY\n",
         "System.map": "ffff800080000000 T lcm\nffff800080000010 t dev_get_alias\n",
@@ -73,7 +71,7 @@ def out(tmp_path: Path) -> Path:
 def test_a_signature_is_shown_as_bindgen_made_it(
     out: Path, name: str, text: str, where: str
 ) -> None:
-    assert binding.signature(out, name) == (text, where)
+    assert exports.signature(out, name) == (text, where)
 
 
 @pytest.mark.parametrize(
@@ -88,64 +86,8 @@ def test_a_signature_is_shown_as_bindgen_made_it(
 def test_who_can_call_a_function_is_seen_from_the_built_kernel(
     out: Path, name: str, how: str, note: str
 ) -> None:
-    found, notes = binding._symbol(out, name)
+    found, notes = exports.symbol(out, name)
 
     assert found == how
     assert note in "".join(notes)
     assert bool(note) == bool(notes)
-
-
-# ---- headers ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Source:
-    tree = tmp_path / "linux"
-    for name, text in {
-        "include/linux/pci.h": "int pci_x(void);\nstatic inline struct a *\npci_y(void) {}\n",
-        "include/linux/calls.h": "static inline int f(void)\n{\n\treturn pci_x();\n}\n",
-        "include/net/sock.h": "#define sock_x(a) f(a)\n",
-        "include/uapi/linux/if.h": "",
-        "arch/arm64/include/asm/io.h": "",
-    }.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    return Source("7.3", tree, (7, 3, 4), "7.3.4", "key")
-
-
-@pytest.mark.parametrize(
-    ("header", "there"),
-    [("linux/pci.h", True), ("linux/if.h", True), ("asm/io.h", True), ("linux/io.h", False)],
-)
-def test_a_header_is_looked_for_where_c_looks(
-    workspace: Workspace, source: Source, header: str, there: bool
-) -> None:
-    assert headers.exists(header, source, arch.load(workspace.configs, "arm64")) is there
-
-
-@pytest.mark.parametrize(
-    ("header", "near"),
-    [
-        ("linux/pcii.h", "linux/pci.h"),
-        ("pci.h", "linux/pci.h"),
-        ("linux/sock.h", "net/sock.h"),
-        ("linux/zzz.h", ""),
-    ],
-)
-def test_a_header_that_was_meant_is_told(source: Source, header: str, near: str) -> None:
-    assert headers.near(header, source) == near
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [
-        ("pci_x", ["linux/pci.h"]),
-        ("pci_y", ["linux/pci.h"]),
-        ("sock_x", ["net/sock.h"]),
-        ("f2", []),
-    ],
-)
-def test_the_headers_that_declare_a_name_are_found(
-    source: Source, name: str, found: list[str]
-) -> None:
-    assert headers.declaring(name, source) == found
