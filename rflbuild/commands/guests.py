@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from rflbuild import chain, targets
 from rflbuild.chain import Links, Request
+from rflbuild.console import DRAIN
 from rflbuild.session import Session
 from rflbuild.terminal import duration
 from rflbuild.testspec import TestSpec
 from rflbuild.verdict import Verdict, usage_error
 
 if TYPE_CHECKING:
+    from rflbuild.guest import Guest
     from rflbuild.report import Result
 
 _SCRIPT_TIMEOUT = 3600.0  # seconds for a script of the user's, or until gdb lets the guest go
@@ -118,11 +120,24 @@ def shell(
             session.terminal.line("gdb        the guest waits for `./rfl gdb` in another terminal")
         if person:
             session.terminal.line(f"log        {folder / 'console.log'}")
-            return running.wait_for_person()
-        script = sys.stdin.read()
-        patience = _SCRIPT_TIMEOUT if gdb else testrun.BOOT_TIMEOUT
-        running.wait_until_ready(patience)
-        running.unpack(patience)
-        answer = running.run(script, _SCRIPT_TIMEOUT)
-        sys.stdout.write(answer.output)
-        return answer.status
+            return _attended(session, running)
+        return _scripted(running, _SCRIPT_TIMEOUT if gdb else testrun.BOOT_TIMEOUT)
+
+
+def _attended(session: Session, running: Guest) -> int:
+    """Leave the guest to the person at the terminal; QEMU's exit status, once it has ended."""
+    status = running.wait_for_person()
+    running.console.drain(DRAIN)
+    for splat in running.console.splats()[:1]:
+        session.terminal.line(f"crash      {splat.headline}; `./rfl decode` shows where")
+    return status
+
+
+def _scripted(running: Guest, boot_timeout: float) -> int:
+    """Run what stdin has in the guest; the exit status is the script's."""
+    script = sys.stdin.read()
+    running.wait_until_ready(boot_timeout)
+    running.unpack(boot_timeout)
+    answer = running.run(script, _SCRIPT_TIMEOUT)
+    sys.stdout.write(answer.output)
+    return answer.status

@@ -236,3 +236,17 @@ def test_a_checkout_without_runs_says_so(rfl: Rfl, tmp_path: Path) -> None:
 
     assert "no run in results/ has crashed" in fresh("decode").came_to(Verdict.USAGE)
     assert "there is no run in results/" in fresh("decode", "-").came_to(Verdict.USAGE)
+
+
+def test_a_person_whose_guest_crashed_is_told_how_to_see_where(rfl: Rfl) -> None:
+    with rfl.on_terminal("shell", str(MODULES / "warns"), timeout=GUEST) as terminal:
+        terminal.expect_exact("guest:~# ")
+        terminal.sendline("insmod /modules/warns.ko; exit")
+        terminal.expect(r"crash +WARNING: .*; `\./rfl decode` shows where")
+        terminal.read()
+        terminal.wait()
+        assert terminal.exitstatus == 0
+
+    run = rfl("decode")
+
+    assert f"{MODULES}/warns/warns.rs:" in run.stderr, run

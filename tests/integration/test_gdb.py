@@ -12,6 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from rflbuild import stub
 from rflbuild.verdict import Verdict
 from tests.integration.harness import GUEST, MODULES, Rfl, Run, Started, waited_for
 
@@ -146,23 +147,28 @@ def test_a_module_that_is_loaded_again_is_stopped_in_again(rfl: Rfl, guest: Star
 
 def test_a_module_that_is_loaded_already_has_its_symbols(rfl: Rfl, guest: Start) -> None:
     run = guest()
-    loaded = commands("break out_of_tree::{impl#0}::init", "continue", "finish")
-    gdb = rfl.start("gdb", *loaded)
-    script = "insmod /modules/out_of_tree.ko; sleep 5; rmmod out_of_tree; echo over\n"
-
-    later: list[Run] = []
+    assert rfl("gdb", *commands("print 1"), timeout=GUEST).status == 0  # lets the guest boot
+    # The script goes on when the second gdb has set its breakpoint, and a variable.
+    script = (
+        "insmod /modules/out_of_tree.ko; echo '<6>it is there' >/dev/kmsg\n"
+        "until grep -q 77 /proc/sys/kernel/printk; do sleep 0.1; done; rmmod out_of_tree\n"
+    )
+    log = stub.waiting(rfl.results)[0] / "console.log"
+    found: list[Run] = []
 
     def debug_again() -> None:
-        gdb.end(GUEST)
-        drop = "out_of_tree::{impl#1}::drop"
-        later.append(rfl("gdb", *commands(f"break {drop}", "continue"), timeout=GUEST))
+        assert waited_for(lambda: "it is there" in log.read_text(errors="replace"), GUEST)
+        drop = "break out_of_tree::{impl#1}::drop"
+        words = commands(drop, "set var console_printk[1] = 77", "continue")
+        found.append(rfl("gdb", *words, timeout=GUEST))
 
     thread = threading.Thread(target=debug_again)
     thread.start()
     run.end(GUEST, script)
     thread.join()
 
-    assert re.search(rf"hit Breakpoint \S+, out_of_tree::.*drop .* at {SOURCE}", later[0].stdout)
+    (seen,) = found
+    assert re.search(rf"hit Breakpoint \S+, out_of_tree::.*drop .* at {SOURCE}", seen.stdout), seen
 
 
 # ---- at a terminal ------------------------------------------------------------------------
