@@ -257,7 +257,9 @@ class Guest:
         """
         for name, journal in self._journals.items():
             journal.move_to(folder / name)
-        self._qemu_log = self._qemu_log.rename(folder / self._qemu_log.name)
+        with contextlib.suppress(FileNotFoundError):  # this was interrupted before
+            self._qemu_log.rename(folder / self._qemu_log.name)
+        self._qemu_log = folder / self._qemu_log.name
         self._folder = folder
         self.mark = self.console.mark() if self._runs else 0
         self._runs += 1
