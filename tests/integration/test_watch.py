@@ -472,6 +472,19 @@ def test_what_cannot_be_put_back_is_told_and_another_guest_boots(
     assert done.boot != boot
 
 
+def test_a_test_that_talks_to_qemu_has_a_guest_for_itself(
+    watching: Watching, folder: Folder, boot: str
+) -> None:
+    folder.test(_TEST + "  - qmp: {execute: query-status}\n")
+    one = watching.round()
+    watching.until("boot ")
+    folder.test(_TEST)
+    two = watching.round()
+
+    assert one.boot == boot
+    assert two.boot != boot
+
+
 def test_a_report_that_comes_after_the_verdict_is_told_and_judges_no_other_round(
     watching: Watching, folder: Folder, boot: str
 ) -> None:
