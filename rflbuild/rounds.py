@@ -27,7 +27,7 @@ from rflbuild.testrun import Order
 from rflbuild.verdict import RflError, Verdict, usage_error
 from rflbuild.watch import Place, Save, Watch
 
-KEPT = 20  # results folders of one watch
+KEPT = 20  # rounds of one watch whose results, and modules, stay
 _PATIENCE = 1.0  # seconds for which steps that are under way may go on after a save
 _HARMLESS = (Verdict.FAIL, Verdict.USAGE)  # after which a guest can be put back
 _ABSENCE = 1.0  # seconds for which a folder may be gone, as while git changes branches
@@ -60,7 +60,7 @@ class Rounds:
         self._steps_in: Guest | None = None
         self._interrupted = False
         self._judged = 0.0  # when the last round ended
-        self._folders: deque[Path] = deque()
+        self._results: deque[Result] = deque()
         self._unused: tuple[Path, str] | None = None  # the results folder of a round that was ended
 
     def __enter__(self) -> Self:
@@ -81,8 +81,8 @@ class Rounds:
     def wait(self, seconds: float) -> Save | None:
         """The next save, if one comes in time; looks after the guest and old results first."""
         self._standby.look()
-        while len(self._folders) > KEPT:
-            remove_tree(self._folders.popleft())
+        while len(self._results) > KEPT:
+            self._forget(self._results.popleft())
         save = self._watch.wait(seconds)
         # The end of a save that was taken before its editor was done with it is none of its own.
         return save if save and (save.changed or save.at > self._judged) else None
@@ -109,7 +109,7 @@ class Rounds:
             return None
         if self._interrupted:
             return None
-        self._folders.append(folder)
+        self._results.append(result)
         self._unused = None
         self._judged = time.monotonic()
         return result
@@ -168,6 +168,14 @@ class Rounds:
     def _require_newest(self) -> None:
         if self._watch.has_news():
             raise _SupersededError
+
+    def _forget(self, result: Result) -> None:
+        """Remove what a round left, and the module that it built if no later one has it."""
+        remove_tree(result.folder)
+        key = result.module.get("key")
+        built_here = any(link.name == "module" and link.seconds for link in result.links)
+        if built_here and not any(later.module.get("key") == key for later in self._results):
+            self._session.store.remove("module", str(key))
 
     def _require_folders(self) -> None:
         """Raise RflError(usage) if a folder that is watched is gone for good."""

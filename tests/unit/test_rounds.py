@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from rflbuild import arch, rounds, targets
-from rflbuild.chain import Request
+from rflbuild.chain import Link, Request
 from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Kernel, Plan
+from rflbuild.report import Result
 from rflbuild.rounds import Rounds
 from rflbuild.session import Session
 from rflbuild.source import Source
@@ -111,3 +112,26 @@ def test_leaving_the_rounds_leaves_no_thread_and_no_folder(
 
     assert threading.active_count() == before
     assert not list(session.workspace.results.iterdir())
+
+
+def test_what_old_rounds_left_is_removed_but_for_modules_that_are_not_theirs_alone(
+    of_a_folder: Rounds, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "KEPT", 1)
+    for name, key, seconds in (
+        ("1", "alone", 1.0),
+        ("2", "cached", 0.0),
+        ("3", "again", 1.0),
+        ("4", "again", 0.0),
+    ):
+        folder = session.workspace.results / name
+        folder.mkdir(parents=True)
+        session.store.build("module", key, lambda into: (into / "a.ko").touch())
+        result = Result("mine", "", "", folder, module={"key": key})
+        result.links = [Link("module", "mine", key, seconds)]
+        of_a_folder._results.append(result)
+    with of_a_folder:
+        of_a_folder.wait(0)
+
+    assert [path.name for path in session.workspace.results.iterdir()] == ["4"]
+    assert {path.name for path in (session.store.root / "module").iterdir()} == {"cached", "again"}
