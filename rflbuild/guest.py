@@ -86,8 +86,6 @@ class Guest:
         self.command: list[str] = []
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
-        self.mark = 0  # where the run that is under way begins among the kernel's messages
-        self._runs = 0
         self._payloads = 0
         self._begun = time.monotonic()
 
@@ -179,15 +177,14 @@ class Guest:
         """Begin another run in this guest: its logs go on in the run's own folder.
 
         They take along what they hold, so that a line of the log has one number for as
-        long as the guest runs; `mark` tells where the run's own messages begin. To the
-        first run the boot belongs as well.
+        long as the guest runs.
         """
         for name, journal in self._journals.items():
             journal.move_to(folder / name)
-        self._qemu_log = self._qemu_log.rename(folder / self._qemu_log.name)
+        with contextlib.suppress(FileNotFoundError):  # this was interrupted before
+            self._qemu_log.rename(folder / self._qemu_log.name)
+        self._qemu_log = folder / self._qemu_log.name
         self._folder = folder
-        self.mark = self.console.mark() if self._runs else 0
-        self._runs += 1
 
     def put(self, files: Mapping[str, Path]) -> None:
         """Bring files into the guest's /modules, by name, over the disk that waits for them.

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 from rflbuild import kernel, report, requirements, scaffold, symbols, targets, testrun
@@ -28,20 +27,18 @@ from rflbuild.testrun import Order
 from rflbuild.verdict import RflError, Verdict, usage_error
 from rflbuild.watch import Place, Save, Watch
 
-KEPT = 20  # results folders of one watch
+KEPT = 20  # rounds of one watch whose results, and modules, stay
 _PATIENCE = 1.0  # seconds for which steps that are under way may go on after a save
+_HARMLESS = (Verdict.FAIL, Verdict.USAGE)  # after which a guest can be put back
 _ABSENCE = 1.0  # seconds for which a folder may be gone, as while git changes branches
 
 
-class _SupersededError(BaseException):
-    """A newer save came; not an Exception, so that nothing on the way takes it."""
+class _SupersededError(Exception):
+    """There is a newer save: what is under way is of no interest any more."""
 
 
 class Rounds:
-    """A target's rounds on one kernel, as long as the context lasts.
-
-    They are taken in the program's main thread, where SIGUSR1 is used to end one.
-    """
+    """A target's rounds on one kernel, as long as the context lasts."""
 
     def __init__(
         self, session: Session, order: Order, target: Target, plan: Plan, built: Kernel
@@ -56,16 +53,18 @@ class Rounds:
         self._stands: tuple[Boot, str] | None = None
         self._places = places(session.workspace, target)
         self._watch = Watch(self._places, self._on_change)
-        self._may_end = False  # whether a newer save ends what is under way
-        self._takes_steps = False
+        # What a newer save ends, in the thread of the watch.
+        self._lock = threading.Lock()
+        self._count = 0
+        self._builds = False
+        self._steps_in: Guest | None = None
+        self._interrupted = False
         self._judged = 0.0  # when the last round ended
-        self._folders: deque[Path] = deque()
+        self._results: deque[Result] = deque()
         self._unused: tuple[Path, str] | None = None  # the results folder of a round that was ended
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGUSR1, self._on_signal)
         with self._stack as stack:
-            stack.callback(signal.signal, signal.SIGUSR1, signal.SIG_IGN)
             stack.enter_context(self._standby)
             stack.enter_context(self._watch)
             self._stack = stack.pop_all()
@@ -82,8 +81,8 @@ class Rounds:
     def wait(self, seconds: float) -> Save | None:
         """The next save, if one comes in time; looks after the guest and old results first."""
         self._standby.look()
-        while len(self._folders) > KEPT:
-            remove_tree(self._folders.popleft())
+        while len(self._results) > KEPT:
+            self._forget(self._results.popleft())
         save = self._watch.wait(seconds)
         # The end of a save that was taken before its editor was done with it is none of its own.
         return save if save and (save.changed or save.at > self._judged) else None
@@ -95,6 +94,8 @@ class Rounds:
         if there is nothing any more.
         """
         self._require_folders()
+        self._count += 1
+        self._interrupted = False
         folder, begun = self._unused or report.open_folder(
             self._session.workspace.results, self._name
         )
@@ -103,15 +104,12 @@ class Rounds:
         links = Links(self._session)
         try:
             with testrun.recorded(self._session, result, links, saved):
-                self._may_end = True
-                if self._watch.has_news():
-                    return None
                 self._round(result, links)
         except _SupersededError:
             return None
-        finally:
-            self._may_end = self._takes_steps = False
-        self._folders.append(folder)
+        if self._interrupted:
+            return None
+        self._results.append(result)
         self._unused = None
         self._judged = time.monotonic()
         return result
@@ -126,27 +124,59 @@ class Rounds:
             self._standby.start(boot)
             self._stands = boot, self._kernel.key
         running: Guest | None = None
-        broken = True
+        broken = False
         try:
             with testrun.bounded(target.spec.timeout):
-                files, names = testrun.load(session, target, self._kernel, links, result)
+                files, names = self._load(target, links, result)
                 symbols.write(symbols.of(self._kernel, files, target.module), result.folder)
                 running = self._standby.take(result.folder)
-                self._takes_steps = True
-                result.guest["command"] = shlex.join(running.command)
-                running.put(files)
-                running.unpack(testrun.BOOT_TIMEOUT)
-                testrun.judge(session, running, target.spec, names, self._kernel, result)
-            broken = False
-        except RflError as error:
-            broken = error.verdict not in (Verdict.FAIL, Verdict.USAGE)
+                with self._stepping(running):
+                    result.guest["command"] = shlex.join(running.command)
+                    running.put(files)
+                    running.unpack(testrun.BOOT_TIMEOUT)
+                    testrun.judge(session, running, target.spec, names, self._kernel, result)
+        except (RflError, OSError) as error:
+            harmless = isinstance(error, RflError) and error.verdict in _HARMLESS
+            broken = not harmless
             raise
         finally:
-            self._may_end = False
             if running:
                 # What a test has QEMU do is nothing that the guest could put back.
                 asked_qemu = any(step.qmp for step in target.spec.chosen(quick=result.quick))
                 self._standby.release(broken=broken or asked_qemu)
+
+    def _load(
+        self, target: Target, links: Links, result: Result
+    ) -> tuple[dict[str, Path], list[str]]:
+        self._builds = True
+        try:
+            self._require_newest()
+            return testrun.load(self._session, target, self._kernel, links, result)
+        finally:
+            self._builds = False
+
+    @contextlib.contextmanager
+    def _stepping(self, running: Guest) -> Iterator[None]:
+        with self._lock:
+            self._steps_in = running
+        try:
+            self._require_newest()
+            yield
+        finally:
+            with self._lock:
+                self._steps_in = None
+
+    def _require_newest(self) -> None:
+        if self._watch.has_news():
+            raise _SupersededError
+
+    def _forget(self, result: Result) -> None:
+        """Remove what a round left, and the module that it built if no later one has it."""
+        remove_tree(result.folder)
+        key = result.module.get("key")
+        built_here = any(link.name == "module" and link.seconds for link in result.links)
+        if built_here and not any(later.module.get("key") == key for later in self._results):
+            self._session.store.remove("module", str(key))
 
     def _require_folders(self) -> None:
         """Raise RflError(usage) if a folder that is watched is gone for good."""
@@ -158,18 +188,21 @@ class Rounds:
                 time.sleep(0.02)
 
     def _on_change(self) -> None:
-        """End the round under way, in the thread of the watch."""
-        main = threading.main_thread().ident
-        timer = threading.Timer(
-            _PATIENCE if self._takes_steps else 0.0, signal.pthread_kill, (main, signal.SIGUSR1)
-        )
-        timer.daemon = True
-        timer.start()
+        """End what is under way, in the thread of the watch: a build now, steps in a while."""
+        if self._builds:
+            self._interrupted = True
+            self._session.processes.interrupt()
+        elif self._steps_in:
+            timer = threading.Timer(_PATIENCE, self._end_steps, [self._count])
+            timer.daemon = True
+            timer.start()
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._may_end and self._watch.has_news():
-            self._may_end = False
-            raise _SupersededError
+    def _end_steps(self, count: int) -> None:
+        """End the steps of a round, if they still go on."""
+        with self._lock:
+            if self._steps_in and self._count == count:
+                self._interrupted = True
+                self._steps_in.end()
 
 
 def places(workspace: Workspace, target: Target) -> list[Place]:

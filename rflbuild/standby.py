@@ -123,7 +123,7 @@ class Standby:
         """The run that took the guest is over; `broken` if the guest is of no use any more."""
         assert self._guest  # noqa: S101 - it was taken
         flags = taint_flags(self._guest.taint)
-        broken |= self._guest.trouble(self._guest.mark) is not None or any(f.fault for f in flags)
+        broken |= self._guest.trouble(self._mark) is not None or any(f.fault for f in flags)
         self._mark = self._guest.console.mark()
         self._work(self._boot_anew if broken else self._put_back)
 

@@ -84,12 +84,21 @@ class Store:
                 beside = path.with_suffix(LOCK)
                 with self.lock(name, at=beside if beside.exists() else None):
                     if path.is_dir() and path.stat().st_mtime <= before:
-                        doomed = self.root / "tmp" / f"removed-{name}"
-                        doomed.parent.mkdir(exist_ok=True)
-                        remove_tree(doomed)
-                        path.rename(doomed)
-                        remove_tree(doomed)
+                        self._remove(path)
                         yield path.parent.name, path.name
+
+    def remove(self, kind: str, key: str) -> None:
+        """Remove a thing that will hardly be asked for again; `build` makes it anew."""
+        with self.lock(f"{kind}-{key}"):
+            if self.path(kind, key).is_dir():
+                self._remove(self.path(kind, key))
+
+    def _remove(self, path: Path) -> None:
+        doomed = self.root / "tmp" / f"removed-{path.parent.name}-{path.name}"
+        doomed.parent.mkdir(exist_ok=True)
+        remove_tree(doomed)
+        path.rename(doomed)
+        remove_tree(doomed)
 
     def work(self, kind: str, name: str) -> Path:
         """A folder that may change, made if missing; lock `kind-name` to use it."""

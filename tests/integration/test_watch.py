@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,14 @@ steps:
     log: loaded with
   - rmmod: out_of_tree
 """
+# What docs/watch.md shows; each is run by a test.
+_NEW_MODULE = [["new-module", "blinky"]]
+_EXAMPLES = {
+    "module": ["watch", "blinky"],
+    "kind": ["watch", "e1000", "--quick"],
+    "folder": ["watch", "~/src/driver"],
+    "tree": ["watch", "~/src/driver", "--kernel", "~/src/linux"],
+}
 # It has no module_exit(), so the kernel never lets it go.
 _STAYS = """\
 // SPDX-License-Identifier: GPL-2.0
@@ -194,9 +202,9 @@ class Watching:
 class Folder:
     """A module's folder that is edited."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, source: str = "out_of_tree.rs") -> None:
         self.path = path
-        self.source = path / "out_of_tree.rs"
+        self.source = path / source
         self.original = self.source.read_text()
         self.word = ""
 
@@ -227,9 +235,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture(scope="module")
 def _watching(rfl: Rfl, kernel: BuiltKernel, folder: Folder) -> Iterator[Watching]:
-    watching = Watching(rfl, str(folder.path))
-    first = watching.round()
-    assert first.verdict.startswith("pass "), watching.lines
+    places = {"~/src/driver": str(folder.path)}
+    watching = Watching(rfl, *(places.get(word, word) for word in _EXAMPLES["folder"][1:]))
+    assert watching.round().verdict.startswith("pass "), watching.lines
     yield watching
     run = watching.end()
     assert run.status == 128 + signal.SIGINT, run
@@ -370,6 +378,20 @@ def test_another_machine_is_another_guest(watching: Watching, folder: Folder, bo
     assert done.boot != boot
 
 
+def test_a_machine_that_qemu_refuses_is_told_and_waited_on(
+    watching: Watching, folder: Folder, boot: str
+) -> None:
+    folder.test("machine: {devices: [nonesuch]}\n" + _TEST)
+    refused = watching.round()
+    folder.test(_TEST)
+    mended = watching.round()
+
+    assert refused.verdict.startswith("usage: QEMU refuses the machine (")
+    log = re.findall(r"see (\S+)", refused.verdict)[0]
+    assert "nonesuch" in Path(log).read_text()
+    assert mended.verdict.startswith("pass ")
+
+
 def test_a_mistake_in_a_yaml_file_is_told_and_waited_on(
     watching: Watching, folder: Folder, boot: str
 ) -> None:
@@ -472,6 +494,19 @@ def test_what_cannot_be_put_back_is_told_and_another_guest_boots(
     assert done.boot != boot
 
 
+def test_a_test_that_talks_to_qemu_has_a_guest_for_itself(
+    watching: Watching, folder: Folder, boot: str
+) -> None:
+    folder.test(_TEST + "  - qmp: {execute: query-status}\n")
+    one = watching.round()
+    watching.until("boot ")
+    folder.test(_TEST)
+    two = watching.round()
+
+    assert one.boot == boot
+    assert two.boot != boot
+
+
 def test_a_report_that_comes_after_the_verdict_is_told_and_judges_no_other_round(
     watching: Watching, folder: Folder, boot: str
 ) -> None:
@@ -543,7 +578,7 @@ def test_a_signal_at_any_moment_ends_it_in_order(
 
     assert run.status == 128 + number, run
     assert "Traceback" not in run.text, run
-    assert not list(rfl.results.glob(".boot-*"))
+    assert not (rfl.results / f".boot-{watching.started.pid}").exists()
 
 
 def test_it_ends_when_nobody_reads_it_any_more(rfl: Rfl, own: Folder) -> None:
@@ -588,24 +623,35 @@ def template(rfl: Rfl) -> Iterator[Callable[[str], Path]]:
         path.write_text(text)
 
 
-@pytest.mark.parametrize(
-    ("words", "file"),
-    [(("hello",), "hello/rfl_module.rs"), (("e1000", "--quick"), "e1000/receive.rs")],
-    ids=["hello", "e1000"],
-)
-def test_a_kind_is_rendered_at_each_save(
-    rfl: Rfl, template: Callable[[str], Path], words: Sequence[str], file: str
-) -> None:
-    path = template(file)
-    assert ["watch", *words] in examples("watch")
-    watching = Watching(rfl, *words)
+def test_the_guide_shows_what_is_tested_here() -> None:
+    assert examples("watch") == [*_NEW_MODULE, *_EXAMPLES.values()]
+
+
+def test_a_module_of_ones_own_is_watched(rfl: Rfl) -> None:
+    for words in _NEW_MODULE:
+        assert rfl(*words).status == 0
+    own = Folder(rfl.workspace / "modules" / "blinky", "blinky.rs")
+    watching = Watching(rfl, *_EXAMPLES["module"][1:])
+    first = watching.round()
+    own.edit("Hello from Rust", "Good evening")
+    edited = watching.round()
+    watching.end()
+    shutil.rmtree(own.path)
+
+    assert first.verdict.startswith("pass ")
+    assert edited.verdict.startswith("fail: insmod blinky: the kernel's log has no `blinky: Hello")
+
+
+def test_a_kind_is_rendered_at_each_save(rfl: Rfl, template: Callable[[str], Path]) -> None:
+    path = template("e1000/receive.rs")
+    watching = Watching(rfl, *_EXAMPLES["kind"][1:])
     first = watching.round()
     path.write_text(f"{path.read_text()}\n// {uuid.uuid4()}\n")
     edited = watching.round()
     watching.end()
 
     assert first.verdict.startswith("pass ")
-    assert f"saved      {path.name}" in edited.lines
+    assert "saved      receive.rs" in edited.lines
     assert edited.verdict.startswith("pass ")
     assert edited.result["module"]["key"] != first.result["module"]["key"]
 
@@ -627,7 +673,8 @@ def test_a_tree_of_the_users_own_is_built_once(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path, own: Folder
 ) -> None:
     own.test(_TEST)
-    watching = Watching(rfl, str(own.path), "--kernel", str(own_tree))
+    places = {"~/src/driver": str(own.path), "~/src/linux": str(own_tree)}
+    watching = Watching(rfl, *(places.get(word, word) for word in _EXAMPLES["tree"][1:]))
     first = watching.round()
     (log,) = (rfl.store / "work" / "logs" / "kernel").glob(f"*{_kernel_key(rfl, own_tree)}*.log")
     built = log.stat()

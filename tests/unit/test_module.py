@@ -186,7 +186,38 @@ def test_products_in_the_users_folder_are_not_copied(folder: Path, work: Path, n
     assert not (work / name).exists()
 
 
-@pytest.mark.parametrize("name", [".git", "target", "__pycache__"])
+@pytest.mark.parametrize(
+    "name",
+    ".hello.rs.swp .clang-format hello.rs~ hello.rs.~1~ #hello.rs# 4913 a.rs___jb_tmp___".split(),
+)
+def test_what_is_hidden_or_left_by_an_editor_is_not_copied(
+    folder: Path, work: Path, name: str
+) -> None:
+    before = synchronise(folder, work)
+    (folder / name).touch()
+
+    assert synchronise(folder, work) == before
+    assert not (work / name).exists()
+
+
+def test_another_test_is_no_other_module(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    (folder / "test.yaml").write_text("steps: []\n")
+
+    assert synchronise(folder, work) == before
+
+
+@pytest.mark.parametrize("path", ["hello.rs", "net/a.rs", "test.yaml", "data.bin", "mk/4912"])
+def test_a_path_of_a_source_is_known(path: str) -> None:
+    assert module.is_source(Path(path))
+
+
+@pytest.mark.parametrize("path", ["a.ko", "net/a.o", ".git/config", "target/a.rs", "net/a.rs~"])
+def test_a_path_of_no_source_is_known(path: str) -> None:
+    assert not module.is_source(Path(path))
+
+
+@pytest.mark.parametrize("name", [".git", ".vscode", "target", "__pycache__"])
 def test_folders_that_are_no_sources_are_not_copied(folder: Path, work: Path, name: str) -> None:
     (folder / name).mkdir()
     (folder / name / "a.rs").touch()
