@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -315,7 +316,7 @@ def _tell(
 ) -> None:
     """What was changed, what that led to, and how to use it; `tree` explains what was lost."""
     terminal = session.terminal
-    words = " ".join(target.complete.words())
+    words = shlex.join(target.complete.words())
     for name in change.chosen:
         old, new = change.before.get(name, "n"), change.after.get(name, "n")
         terminal.line(

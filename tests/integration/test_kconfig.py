@@ -11,6 +11,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pexpect
 import pytest
@@ -31,7 +32,15 @@ from tests.integration.harness import (
 CONFIGURE = 240.0  # seconds for make's Kconfig, several times; a quiet machine needs five
 pytestmark = pytest.mark.timeout(2 * CONFIGURE, func_only=True)
 MENU = "menuconfig --save mine"  # the guide's first example
+_SAVE = "Do you wish to save"
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\([B0]|[=>78])")
+
+
+class Shown(NamedTuple):
+    """A text that was waited for, and what came before it."""
+
+    before: str
+    text: str
 
 
 class Menu:
@@ -40,12 +49,10 @@ class Menu:
     def __init__(self, terminal: pexpect.spawn[str]) -> None:
         self.terminal = terminal
         self._seen = ""
-        self.shows("; what you change and save")
-        self.before = _ESCAPES.sub("", self.terminal.readline())
-        self.shows("eneral setup")
+        self.before = self.shows("eneral setup").before
 
-    def shows(self, *texts: str) -> str:
-        """Wait for one of some texts, and tell which came."""
+    def shows(self, *texts: str) -> Shown:
+        """Wait for one of some texts, and tell which came behind what."""
         for _ in until(CONFIGURE, 0):
             try:
                 self._seen += self.terminal.read_nonblocking(65536, 1)
@@ -53,9 +60,10 @@ class Menu:
                 continue
             plain = _ESCAPES.sub("", self._seen)
             for text in texts:
-                if text in plain:
+                before, found, _ = plain.partition(text)
+                if found:
                     self._seen = ""
-                    return text
+                    return Shown(before.replace("\r\n", "\n"), text)
         pytest.fail(f"none of {texts} came: {_ESCAPES.sub('', self._seen)[-2000:]}")
 
     def send(self, keys: str) -> None:
@@ -74,7 +82,7 @@ class Menu:
         """Go up until the menu ends or asks whether to save."""
         while self.terminal.isalive():
             self.send("\x1b\x1b")
-            if self.shows("Do you wish to save", "Arrow keys") == "Do you wish to save":
+            if self.shows(_SAVE, "Arrow keys").text == _SAVE:
                 return
 
     def end(self) -> tuple[int | None, str]:
@@ -133,16 +141,18 @@ def refused(desk: Rfl, *words: str, cwd: Path | None = None) -> str:
 def test_an_option_that_is_set_is_all_that_the_fragment_says(desk: Rfl, saved: Path) -> None:
     with desk.on_terminal(*MENU.split()) as terminal:
         menu = Menu(terminal)
-        menu.go_to("ETHTOOL_NETLINK")
-        menu.send("y")
+        menu.go_to("^BRIDGE$")
+        menu.send("m")
         menu.leave()
         menu.send("\r")
         status, text = menu.end()
 
     assert status == 0, text
-    assert options(saved) == ["CONFIG_ETHTOOL_NETLINK=y"]
+    assert options(saved) == ["CONFIG_BRIDGE=m"]
     assert not lacking(MENU, menu.before + text)
-    assert config(desk, "--get", "ETHTOOL_NETLINK", "--fragment", "mine").stdout == "y\n"
+    # What is selected, and what is new and at its default.
+    words = ["--get", "LLC", "--get", "BRIDGE_IGMP_SNOOPING", "--fragment", "mine"]
+    assert config(desk, *words).stdout == "m\ny\n"
 
     before = saved.read_text(), saved.stat()
     with desk.on_terminal(*MENU.split()) as terminal:
@@ -212,7 +222,7 @@ def test_ctrl_c_asks_whether_to_save_and_without_that_nothing_is_written(
         menu.send("y")
         menu.shows("[*]")
         terminal.sendintr()
-        menu.shows("Do you wish to save")
+        menu.shows(_SAVE)
         menu.send("n")
         status, text = menu.end()
 

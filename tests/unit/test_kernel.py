@@ -26,7 +26,7 @@ def built(session: Session, tmp_path: Path) -> tuple[Plan, Kernel]:
     out = tmp_path / "out"
     out.mkdir()
     (out / "vmlinux").touch()
-    return plan, Kernel(arm64, source, tools, "virt", kernel._state(out), out, 0.0)
+    return plan, Kernel(arm64, source, tools, "virt", kernel.state(out), out, 0.0)
 
 
 def test_a_kernel_that_nobody_built_again_is_the_same(
