@@ -7,6 +7,7 @@ run builds, and its results, lie in folders of the session's own.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -125,9 +126,11 @@ def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
 @pytest.fixture
 def own_tree(_kept_tree: Path) -> Iterator[Path]:
     """A kernel tree of the user's own, with its git history, built once; clean for each test."""
-    restore(_kept_tree)
-    yield _kept_tree
-    restore(_kept_tree)
+    with (_kept_tree / ".git" / "tested").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another session may be at it
+        restore(_kept_tree)
+        yield _kept_tree
+        restore(_kept_tree)
 
 
 def _kernel(rfl: Rfl, user_store: Path, name: str | None) -> Iterator[BuiltKernel]:
