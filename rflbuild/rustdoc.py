@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,9 +58,11 @@ def of_module(session: Session, owner: Module, built: Kernel) -> Documentation:
         raise usage_error(f"{owner.shown} compiles no Rust, and rustdoc reads nothing else")
     theirs = _of_kernel(session, built)
     with module.copied(session, owner, built) as copy:
-        key = key_of("docs", _RECIPE, copy.content, str(theirs), _state(built), owner.shown, roots)
-        place = session.store.build(
-            "docs", key, lambda into: _document(session, owner, built, copy, roots, theirs, into)
+        place = _kept(
+            session,
+            key_of(str(owner.directory), str(built.out)),
+            key_of(_RECIPE, copy.content, _state(built), owner.shown, roots),
+            lambda into: _document(session, owner, built, copy, roots, theirs, into),
         )
     first, *_ = (place / "crates").read_text().split()
     warnings = buildlog.diagnostics((place / "words").read_text())
@@ -68,19 +70,23 @@ def of_module(session: Session, owner: Module, built: Kernel) -> Documentation:
 
 
 def _of_kernel(session: Session, built: Kernel) -> Path:
-    if not built.source.mutable:
-        key = key_of("rustdoc", _RECIPE, built.key)
-        return session.store.build("rustdoc", key, lambda into: _make(session, built, into))
-    name = key_of("rustdoc", _RECIPE, str(built.out))
+    if built.source.mutable:
+        name, state = key_of(str(built.out)), _state(built)
+        return _kept(session, name, state, lambda into: _make(session, built, into))
+    key = key_of("rustdoc", _RECIPE, built.key)
+    return session.store.build("rustdoc", key, lambda into: _make(session, built, into))
+
+
+def _kept(session: Session, name: str, state: str, make: Callable[[Path], None]) -> Path:
+    """The newest of what changes, always in the same place; made anew for another `state`."""
     with session.store.lock(f"rustdoc-{name}"):
         folder = session.store.work("rustdoc", name)
         made, new, stamp = (folder / part for part in ("made", "new", "state"))
-        state = _state(built)
         if not stamp.is_file() or stamp.read_text() != state:
-            stamp.unlink(missing_ok=True)
             remove_tree(new)
             new.mkdir()
-            _make(session, built, new)
+            make(new)
+            stamp.unlink(missing_ok=True)
             remove_tree(made)
             new.rename(made)
             write_atomically(stamp, state)
@@ -191,7 +197,9 @@ def _document(
             *("--document-private-items", "-Arustdoc::private_intra_doc_links"),
             str(copy.work / command.source),
         ]
-        done = savedcmd.run(session, built, command, words, cwd=built.out, write=[into, copy.work])
+        done = savedcmd.run(
+            session, built, command, words, cwd=built.out, write=[into, copy.work], read=[theirs]
+        )
         output = done.output.replace(str(copy.work), owner.shown)
         if done.status:
             raise session.store.full_disk() or RflError(

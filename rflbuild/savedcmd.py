@@ -95,8 +95,12 @@ def run(
     *,
     cwd: Path,
     write: Sequence[Path],
+    read: Sequence[Path] = (),
 ) -> Completed:
-    """Run `argv`, made of a saved command, in its environment; only `write` can be written to."""
+    """Run `argv`, made of a saved command, in its environment.
+
+    It sees the kernel's folders and `read`, and can write to those of `write` alone.
+    """
     environment = {
         **kernels.build_environment(session),
         **command.environment,
@@ -106,7 +110,9 @@ def run(
     if "OBJTREE" in environment:  # a kernel in the store was moved when it was ready
         environment["OBJTREE"] = str(built.out)
     return session.processes.run(
-        built.toolchain.command(argv, cwd=cwd, read=[built.source.path, built.out], write=write),
+        built.toolchain.command(
+            argv, cwd=cwd, read=[built.source.path, built.out, *read], write=write
+        ),
         timeout=_TIMEOUT,
         cwd=cwd,
         env=environment,

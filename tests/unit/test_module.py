@@ -378,3 +378,18 @@ def test_a_build_that_left_no_module_has_no_order(work: Path) -> None:
     (work / "modules.order").write_text("gone.o\n")
 
     assert module._order(work) == []
+
+
+# ---- what is compiled by itself -----------------------------------------------------------
+
+
+def test_the_files_of_which_objects_are_made_are_units(folder: Path) -> None:
+    (folder / "Kbuild").write_text(
+        "obj-m := hello.o sub/ card.o\ncard-y := main.o sub/part.o asm.o\n"
+    )
+    (folder / "sub").mkdir()
+    (folder / "sub" / "Makefile").write_text("obj-m := own.o\n")
+    for name in ("main.rs", "other.rs", "asm.S", "ain.c", "sub/part.c", "sub/own.rs", "sub/in.rs"):
+        (folder / name).touch()
+
+    assert module.units(folder) == ["asm.S", "hello.rs", "main.rs", "sub/own.rs", "sub/part.c"]
