@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsons
 import os
 import time
@@ -31,7 +32,7 @@ from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.settings import Wish
 from rflbuild.subject import Subject
-from rflbuild.verdict import RflError, usage_error
+from rflbuild.verdict import RflError, Verdict, usage_error
 
 
 def rust_analyzer(
@@ -52,7 +53,7 @@ def rust_analyzer(
     servers = sysroot.of(session, built.toolchain)
     modules = [each for each in found.modules if _fits(session, found, each, built)]
     entries = [entry for each in modules for entry in _prepared(session, each, built, links)]
-    project = rust_project.make(session, built, modules, servers)
+    project = rust_project.make(session, built, modules, found.folder, servers)
     shared = compile_commands.shared(session, built, found.folder, entries)
     if found.inside:
         entries = compile_commands.read(shared)
@@ -96,6 +97,8 @@ def check(
     found = subject.find(session, wanted, request)
     links = Links(session)
     built = subject.kernel_for(session, found, request, links)
+    if json:
+        _keep_for_editors(session, built)
     errors: list[RflError] = []
     for each in [found.inside] if found.inside else found.modules:
         name, report = _report(session, each, built, clippy=clippy)
@@ -107,6 +110,8 @@ def check(
             session.terminal.line(report.text)
         if report.error:
             errors.append(report.error)
+    for error in errors[1:]:
+        session.terminal.note(error.sentence)
     if errors:  # what the compiler said is on the screen already
         raise RflError(errors[0].verdict, errors[0].sentence)
     return 0
@@ -122,12 +127,14 @@ def _report(
     try:
         _refuse_unfit(what, built)
     except RflError as error:
-        return what.name, Report((), f"{error.verdict}: {error.sentence}", error)
+        return what.name, Report((), "", error)
     return what.name, diagnostics.of_module(session, what, built, clippy=clippy)
 
 
 def _counted(report: Report) -> str:
     """How many errors and warnings there are, in words."""
+    if report.error and report.error.verdict is Verdict.USAGE:
+        return "not for this kernel"
     counts = ((report.count(level), level) for level in ("error", "warning"))
     return ", ".join(f"{count} {level}{'s' * (count != 1)}" for count, level in counts)
 
@@ -139,6 +146,13 @@ def _refuse_unfit(checked: Module, built: Kernel) -> None:
         requirements.check_source(needs, built.source, built.arch)
         values = kconfig.read(built.out / ".config")
         requirements.check_options(needs, built.source, built.arch, built.label, values)
+
+
+def _keep_for_editors(session: Session, built: Kernel) -> None:
+    """Keep `./rfl clean` from removing what an editor that asks for diagnostics uses, too."""
+    with contextlib.suppress(RflError):  # a root without language servers can check all the same
+        sysroot.of(session, built.toolchain)
+    compile_commands.keep_shared(session, built)
 
 
 def _fits(session: Session, found: Subject, each: Module, built: Kernel) -> bool:
