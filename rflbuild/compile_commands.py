@@ -89,10 +89,10 @@ def _name(built: Kernel) -> str:
     return key_of(str(built.out))
 
 
-def read(path: Path) -> list[Entry]:
-    """The entries of a file."""
+def below(path: Path, folder: Path) -> list[Entry]:
+    """Of the entries in a file, those of C in a folder."""
     entries: list[Entry] = json.loads(path.read_text())
-    return entries
+    return [entry for entry in entries if Path(entry["file"]).is_relative_to(folder)]
 
 
 def _write_part(path: Path, folder: Path, entries: Sequence[Entry]) -> None:

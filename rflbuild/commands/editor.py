@@ -19,6 +19,7 @@ from rflbuild import (
     rust_project,
     saved_command,
     settings,
+    source,
     subject,
     sysroot,
     testspec,
@@ -56,8 +57,8 @@ def rust_analyzer(
     project = rust_project.make(session, built, modules, found.folder, servers)
     shared = compile_commands.shared(session, built, found.folder, entries)
     if found.inside:
-        entries = compile_commands.read(shared)
-    check_command = settings.check_command(session, found, _words(request))
+        entries = compile_commands.below(shared, found.folder)
+    check_command = settings.check_command(session, found, _words(session, request))
     wishes = settings.wishes(
         session, built, check_command, servers, shared.parent if entries else None
     )
@@ -101,8 +102,10 @@ def check(
         _keep_for_editors(session, built)
     errors: list[RflError] = []
     for each in [found.inside] if found.inside else found.modules:
+        begun = time.monotonic()
         name, report = _report(session, each, built, clippy=clippy)
-        links.add("check", f"{name}: {_counted(report)}", "", report.seconds, cached=False)
+        seconds = time.monotonic() - begun
+        links.add("check", f"{name}: {_counted(report)}", "", seconds, cached=False)
         if json:
             for line in diagnostics.lines(report):
                 print(line)
@@ -122,7 +125,8 @@ def _report(
 ) -> tuple[str, Report]:
     """The report on a module, or on a file or folder of the kernel's source; what to call it."""
     if isinstance(what, Path):
-        name = str(what.relative_to(built.source.path))
+        inside = what != built.source.path
+        name = str(what.relative_to(built.source.path)) if inside else "the tree"
         return name, saved_command.check(session, built, what, clippy=clippy)
     try:
         _refuse_unfit(what, built)
@@ -188,17 +192,18 @@ def _prepared(session: Session, each: Module, built: Kernel, links: Links) -> li
     )
 
 
-def _words(request: Request) -> list[str]:
+def _words(session: Session, request: Request) -> list[str]:
     """The options that choose the same kernel from any folder."""
-
-    def absolute(word: str) -> str:
-        path = Path(word).expanduser()
-        return str(path.resolve()) if path.exists() and "/" in word else word
-
-    fragments = tuple(absolute(fragment) for fragment in request.fragments)
-    return replace(
-        request, kernel=request.kernel and absolute(request.kernel), fragments=fragments
-    ).words()
+    origin = source.locate(session, request.kernel)[1]
+    kernel = request.kernel
+    if kernel and Path(kernel).expanduser().exists():
+        kernel = origin.directory or origin.tarball or kernel
+    shipped = session.workspace.configs / "kconfig"
+    fragments = tuple(
+        each if (shipped / f"{each}.config").is_file() else str(Path(each).expanduser().resolve())
+        for each in request.fragments
+    )
+    return replace(request, kernel=kernel, fragments=fragments).words()
 
 
 def _as_json(
