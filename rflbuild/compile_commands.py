@@ -22,6 +22,7 @@ from rflbuild.store import key_of, write_atomically
 Entry = dict[str, Any]  # https://clang.llvm.org/docs/JSONCompilationDatabase.html, "Format"
 
 FILE = "compile_commands.json"
+_SHARED = "clangd"
 _TIMEOUT = 300.0
 _COMPILERS = ("ccache", "distcc", "sccache")  # what stands before the compiler's own name
 
@@ -54,9 +55,9 @@ def shared(session: Session, built: Kernel, folder: Path, entries: Sequence[Entr
 
     clangd indexes the kernel's C once for it; beside each folder it would do so again for each.
     """
-    name = key_of(str(built.out))
+    name = _name(built)
     with session.store.lock(f"clangd-{name}"):
-        work = session.store.work("clangd", name)
+        work = session.store.work(_SHARED, name)
         parts = work / "parts"
         parts.mkdir(exist_ok=True)
         kernels = parts / "kernel.json"
@@ -78,10 +79,20 @@ def shared(session: Session, built: Kernel, folder: Path, entries: Sequence[Entr
     return path
 
 
-def read(path: Path) -> list[Entry]:
-    """The entries of a file."""
+def keep_shared(session: Session, built: Kernel) -> None:
+    """Let the store know that an editor uses what `shared` made, if it did."""
+    if (session.store.root / "work" / _SHARED / _name(built)).is_dir():
+        session.store.work(_SHARED, _name(built))
+
+
+def _name(built: Kernel) -> str:
+    return key_of(str(built.out))
+
+
+def below(path: Path, folder: Path) -> list[Entry]:
+    """Of the entries in a file, those of C in a folder."""
     entries: list[Entry] = json.loads(path.read_text())
-    return entries
+    return [entry for entry in entries if Path(entry["file"]).is_relative_to(folder)]
 
 
 def _write_part(path: Path, folder: Path, entries: Sequence[Entry]) -> None:

@@ -11,7 +11,6 @@ import contextlib
 import json
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +55,6 @@ class Report:
     diagnostics: tuple[Diagnostic, ...]
     text: str
     error: RflError | None = None
-    seconds: float = 0.0
 
     def count(self, level: str) -> int:
         """How many diagnostics of a level, `error` or `warning`, have a place."""
@@ -85,12 +83,11 @@ def of_module(
             if (copy.work / BINDINGS).exists():
                 shutil.copy2(copy.work / BINDINGS, into)
 
-        begun = time.monotonic()
         kept = session.store.build("check", key, make)
         report = _from_json((kept / _REPORT).read_text())
         renew_bindings(checked.directory, kept)
         there = places.of_module(built_for, copy.work, checked.directory)
-        return replace(located(report, there, checked), seconds=time.monotonic() - begun)
+        return located(report, there, checked)
 
 
 def renew_bindings(own: Path, made: Path, *, new: bool = False) -> None:

@@ -28,17 +28,25 @@ _SAMPLE = "rflbuild_sample"
 
 
 def make(
-    session: Session, built: Kernel, modules: Iterable[Module], sysroot: Path | None
+    session: Session,
+    built: Kernel,
+    modules: Iterable[Module],
+    folder: Path,
+    sysroot: Path | None,
 ) -> Project:
     """The project of a kernel and modules for it, with paths of the host.
 
-    `sysroot` is what rust-analyzer takes its rustc and its server for macros from.
-    Raises RflError(usage) for a kernel too old to have the script.
+    A module in `folder`, where the file is to lie, is named relative to it, so that an
+    editor may have opened it by any of its paths. `sysroot` is what rust-analyzer takes its
+    rustc and its server for macros from. Raises RflError(usage) for a kernel too old to have
+    the script.
     """
     project = _described(session, built)
     there = places.of_kernel(built)
     crates: list[Project] = project["crates"]
-    sample = crates.pop()
+    sample = crates[-1]
+    # Older scripts look beside the module, too, where there are more of ours.
+    crates[:] = [crate for crate in crates if crate["display_name"] != _SAMPLE]
     for crate in crates:
         crate["root_module"] = str(there.host(crate["root_module"]))
         if not built.source.mutable:  # a library: it is read, and not to be edited
@@ -46,7 +54,7 @@ def make(
     crates += _in_tree(built, sample)
     for each in modules:
         crates += [
-            _crate(sample, each.directory / name, modular=True, member=True)
+            _crate(sample, _within(folder, each.directory / name), modular=True, member=True)
             for name in module.crate_roots(each.directory)
         ]
     if sysroot:
@@ -125,6 +133,11 @@ def _crate(sample: Project, path: Path, *, modular: bool, member: bool) -> Proje
         "is_workspace_member": member,
         "root_module": str(path),
     }
+
+
+def _within(folder: Path, path: Path) -> Path:
+    """A path relative to a folder that it is in; else as it is."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _in_tree(built: Kernel, sample: Project) -> Iterator[Project]:

@@ -181,7 +181,7 @@ def forget_pins(session: Session) -> list[str]:
 
 def is_tree(folder: Path) -> bool:
     """Whether a folder is the top of a Linux source."""
-    return all((folder / name).is_file() for name in ("Makefile", "Kbuild", _MINIMA))
+    return all((folder / name).is_file() for name in ("Makefile", _MINIMA))
 
 
 def version_of(tree: Path, shown: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import chain, kernel, module, source, targets
@@ -74,9 +74,9 @@ def kernel_for(session: Session, subject: Subject, request: Request, links: Link
 def _module(session: Session, wanted: str) -> Module:
     path = Path(wanted).expanduser()
     if path.is_file():
-        for folder in path.resolve().parents:
+        for folder in Path(os.path.abspath(path)).parents:  # noqa: PTH100 - as below
             if module.is_module(folder):
-                return module.at(folder, os.path.relpath(folder))
+                return replace(module.at(folder, os.path.relpath(folder)), directory=folder)
         raise usage_error(f"{wanted} is in no module's folder: none above it has a Kbuild")
     target = targets.find(session, wanted)
     if target.kind:
@@ -85,7 +85,10 @@ def _module(session: Session, wanted: str) -> Module:
         )
     if not target.module:
         raise usage_error(f"{wanted} is a test of the kernel's own modules, and no module")
-    return target.module
+    # An editor knows the files by the path that it was given, links and all.
+    as_given = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
+    given = as_given.is_dir() and as_given.samefile(target.module.directory)
+    return replace(target.module, directory=as_given) if given else target.module
 
 
 def _in_tree(session: Session, wanted: str | None, request: Request) -> tuple[Path, Path] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsons
 import os
 import time
@@ -18,6 +19,7 @@ from rflbuild import (
     rust_project,
     saved_command,
     settings,
+    source,
     subject,
     sysroot,
     testspec,
@@ -31,7 +33,7 @@ from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.settings import Wish
 from rflbuild.subject import Subject
-from rflbuild.verdict import RflError, usage_error
+from rflbuild.verdict import RflError, Verdict, usage_error
 
 
 def rust_analyzer(
@@ -52,11 +54,11 @@ def rust_analyzer(
     servers = sysroot.of(session, built.toolchain)
     modules = [each for each in found.modules if _fits(session, found, each, built)]
     entries = [entry for each in modules for entry in _prepared(session, each, built, links)]
-    project = rust_project.make(session, built, modules, servers)
+    project = rust_project.make(session, built, modules, found.folder, servers)
     shared = compile_commands.shared(session, built, found.folder, entries)
     if found.inside:
-        entries = compile_commands.read(shared)
-    check_command = settings.check_command(session, found, _words(request))
+        entries = compile_commands.below(shared, found.folder)
+    check_command = settings.check_command(session, found, _words(session, request))
     wishes = settings.wishes(
         session, built, check_command, servers, shared.parent if entries else None
     )
@@ -96,10 +98,14 @@ def check(
     found = subject.find(session, wanted, request)
     links = Links(session)
     built = subject.kernel_for(session, found, request, links)
+    if json:
+        _keep_for_editors(session, built)
     errors: list[RflError] = []
     for each in [found.inside] if found.inside else found.modules:
+        begun = time.monotonic()
         name, report = _report(session, each, built, clippy=clippy)
-        links.add("check", f"{name}: {_counted(report)}", "", report.seconds, cached=False)
+        seconds = time.monotonic() - begun
+        links.add("check", f"{name}: {_counted(report)}", "", seconds, cached=False)
         if json:
             for line in diagnostics.lines(report):
                 print(line)
@@ -107,6 +113,8 @@ def check(
             session.terminal.line(report.text)
         if report.error:
             errors.append(report.error)
+    for error in errors[1:]:
+        session.terminal.note(error.sentence)
     if errors:  # what the compiler said is on the screen already
         raise RflError(errors[0].verdict, errors[0].sentence)
     return 0
@@ -117,17 +125,20 @@ def _report(
 ) -> tuple[str, Report]:
     """The report on a module, or on a file or folder of the kernel's source; what to call it."""
     if isinstance(what, Path):
-        name = str(what.relative_to(built.source.path))
+        inside = what != built.source.path
+        name = str(what.relative_to(built.source.path)) if inside else "the tree"
         return name, saved_command.check(session, built, what, clippy=clippy)
     try:
         _refuse_unfit(what, built)
     except RflError as error:
-        return what.name, Report((), f"{error.verdict}: {error.sentence}", error)
+        return what.name, Report((), "", error)
     return what.name, diagnostics.of_module(session, what, built, clippy=clippy)
 
 
 def _counted(report: Report) -> str:
     """How many errors and warnings there are, in words."""
+    if report.error and report.error.verdict is Verdict.USAGE:
+        return "not for this kernel"
     counts = ((report.count(level), level) for level in ("error", "warning"))
     return ", ".join(f"{count} {level}{'s' * (count != 1)}" for count, level in counts)
 
@@ -139,6 +150,13 @@ def _refuse_unfit(checked: Module, built: Kernel) -> None:
         requirements.check_source(needs, built.source, built.arch)
         values = kconfig.read(built.out / ".config")
         requirements.check_options(needs, built.source, built.arch, built.label, values)
+
+
+def _keep_for_editors(session: Session, built: Kernel) -> None:
+    """Keep `./rfl clean` from removing what an editor that asks for diagnostics uses, too."""
+    with contextlib.suppress(RflError):  # a root without language servers can check all the same
+        sysroot.of(session, built.toolchain)
+    compile_commands.keep_shared(session, built)
 
 
 def _fits(session: Session, found: Subject, each: Module, built: Kernel) -> bool:
@@ -174,17 +192,18 @@ def _prepared(session: Session, each: Module, built: Kernel, links: Links) -> li
     )
 
 
-def _words(request: Request) -> list[str]:
+def _words(session: Session, request: Request) -> list[str]:
     """The options that choose the same kernel from any folder."""
-
-    def absolute(word: str) -> str:
-        path = Path(word).expanduser()
-        return str(path.resolve()) if path.exists() and "/" in word else word
-
-    fragments = tuple(absolute(fragment) for fragment in request.fragments)
-    return replace(
-        request, kernel=request.kernel and absolute(request.kernel), fragments=fragments
-    ).words()
+    origin = source.locate(session, request.kernel)[1]
+    kernel = request.kernel
+    if kernel and Path(kernel).expanduser().exists():
+        kernel = origin.directory or origin.tarball or kernel
+    shipped = session.workspace.configs / "kconfig"
+    fragments = tuple(
+        each if (shipped / f"{each}.config").is_file() else str(Path(each).expanduser().resolve())
+        for each in request.fragments
+    )
+    return replace(request, kernel=kernel, fragments=fragments).words()
 
 
 def _as_json(

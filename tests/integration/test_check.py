@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,44 @@ def test_a_file_of_the_users_own_tree_is_checked_by_the_command_that_built_it(
     assert places(run.stdout, "error") == [(str(sample), line)]
     elsewhere = rfl("check", str(sample)).came_to(Verdict.USAGE)
     assert f"give --kernel {own_tree}" in elsewhere
+
+
+def test_what_a_killed_check_left_half_written_does_not_count(
+    rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
+) -> None:
+    folder = module_at("c_headers")
+    main = folder / "main.rs"
+    main.write_text(f"{main.read_text()}\n// Not as any other test has it.\n")
+    assert rfl("check", str(folder), timeout=GUEST).status == 0
+    (work,) = (
+        path.parent
+        for path in (rfl.store / "work" / "module").glob("*/.main.o.cmd")
+        if "--error-format=json" in path.read_text()
+        and (path.parent / "main.rs").read_text() == main.read_text()
+    )
+    (work / "bindings_generated.rs").write_text("// and no more\n")
+    (work / ".unfinished.cmd").touch()
+
+    replace(main, "Not as any other", "Nor as this")
+    run = rfl("check", str(folder), timeout=GUEST)
+
+    assert run.status == 0, run
+
+
+def test_a_module_that_is_not_for_the_kernel_does_not_hide_the_others(
+    rfl: Rfl, kernel: BuiltKernel
+) -> None:
+    names = ("fits_it", "unfit")
+    try:
+        for name in names:
+            assert rfl("new-module", name, "--kind", "minimal").status == 0
+        (rfl.workspace / "modules" / "unfit" / "module.yaml").write_text('kernel: ">=99.0"\n')
+
+        run = rfl("check", timeout=GUEST)
+
+        assert "modules/unfit/module.yaml:1: it needs Linux 99.0" in run.came_to(Verdict.USAGE)
+        assert "check      fits_it: 0 errors, 0 warnings" in run.stdout
+        assert "check      unfit: not for this kernel" in run.stdout
+    finally:
+        for name in names:
+            shutil.rmtree(rfl.workspace / "modules" / name, ignore_errors=True)

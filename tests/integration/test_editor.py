@@ -11,7 +11,7 @@ import pytest
 
 from rflbuild import jsonc
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, BuiltKernel, Rfl, git, snapshot
+from tests.integration.harness import GUEST, BuiltKernel, Rfl, examples, git, snapshot
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 ModuleAt = Callable[..., Path]
@@ -112,7 +112,7 @@ def test_a_module_that_does_not_build_can_be_edited_all_the_same(
 
     assert run.status == 0, run
     project = json.loads((folder / "rust-project.json").read_text())
-    assert project["crates"][-1]["root_module"] == str(folder / "does_not_compile.rs")
+    assert project["crates"][-1]["root_module"] == "does_not_compile.rs"
 
 
 def test_without_a_target_the_checkout_has_all_modules_and_the_kernels_samples(
@@ -125,7 +125,7 @@ def test_without_a_target_the_checkout_has_all_modules_and_the_kernels_samples(
         run = rfl("rust-analyzer", timeout=GUEST)
         assert run.status == 0, run
         project = json.loads((rfl.workspace / "rust-project.json").read_text())
-        roots = [Path(crate["root_module"]) for crate in project["crates"]]
+        roots = [rfl.workspace / crate["root_module"] for crate in project["crates"]]
 
         assert [root for root in roots if not root.is_file()] == []
         assert {rfl.workspace / "modules" / name / f"{name}.rs" for name in names} <= set(roots)
@@ -158,6 +158,7 @@ def test_a_tree_of_the_users_own_is_set_up_and_stays_clean_for_git(
     run = rfl("rust-analyzer", "--kernel", str(own_tree), timeout=GUEST)
 
     assert run.status == 0, run
+    assert (own_tree / ".vscode").is_dir()
     assert git(own_tree, "status", "--porcelain") == ""
     project = json.loads((own_tree / "rust-project.json").read_text())
     crates = {crate["display_name"]: crate for crate in project["crates"]}
@@ -168,3 +169,14 @@ def test_a_tree_of_the_users_own_is_set_up_and_stays_clean_for_git(
     told = jsonc.read((own_tree / ".vscode" / "settings.json").read_text())
     command = told["rust-analyzer.check.overrideCommand"]
     assert command[-4:] == ["$saved_file", "--json", "--kernel", str(own_tree)]
+
+
+def test_each_example_of_the_guide_does_what_it_says(rfl: Rfl, own_tree: Path) -> None:
+    made = [rfl.workspace / name for name in ("modules/blinky", ".vscode", "rust-project.json")]
+    try:
+        for words in examples("editor"):
+            run = rfl(*(w.replace("~/linux", str(own_tree)) for w in words), timeout=GUEST)
+            assert run.status == 0, run
+    finally:
+        for path in made:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
