@@ -19,8 +19,8 @@ import msgspec
 
 from rflbuild import document, kbuild, requirements, scaffold
 from rflbuild.document import InvalidError
+from rflbuild.fragment import Option
 from rflbuild.kbuild import Entry, ShapeError
-from rflbuild.kconfig import Option
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
 from rflbuild.source import Source
@@ -188,10 +188,10 @@ def _from_kind(
     sample = place.parts[0] == "samples"
     built = f"rust_{name}" if sample else name
     rendered = scaffold.files(session.workspace, kind, built, source.version, source.release)
-    rust = rendered.pop(f"{built}.rs")
+    rust = rendered.pop(f"{built}.rs", "")
     own = {file: text for file, text in rendered.items() if file not in _OUTSIDE}
     code = [file for file in own if file.endswith((".rs", ".c", ".h", ".mk", ".py"))]
-    if code:
+    if code or not rust:
         raise usage_error(
             f"the kind {kind.name} is more than one file of Rust ({code[0]}, …), which a line in "
             "a Makefile does not build: choose another --kind"

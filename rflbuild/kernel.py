@@ -16,11 +16,12 @@ from pathlib import Path
 
 from rflbuild import buildlog, kconfig, overlay, requirements
 from rflbuild.arch import Arch
-from rflbuild.kconfig import Kconfig, Option
+from rflbuild.fragment import Option
+from rflbuild.kconfig import Kconfig
 from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source
-from rflbuild.store import key_of, remove_tree, write_atomically
+from rflbuild.store import LOCK, key_of, remove_tree, write_atomically
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
@@ -189,12 +190,12 @@ def build(session: Session, plan: Plan) -> Kernel:
     if plan.source.mutable:
         folder = plan.base.key if plan.base else key
         out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
-        with session.store.lock(f"kernel-{folder}"):
-            _refuse_in_place(plan.source.path)
+        with session.store.lock(f"kernel-{folder}", at=out.with_suffix(LOCK)):
+            refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
-            plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
+            plan.arch, plan.source, plan.toolchain, plan.config.label, state(out), out, seconds
         )
     if plan.source.overlay and plan.base:
         out, built = _build_overlaid(session, plan, plan.base, plan.source.overlay)
@@ -224,9 +225,9 @@ def is_built(session: Session, plan: Plan) -> bool:
 def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> tuple[Path, bool]:
     """The build folder of a kernel with an overlay, and whether anything had to be built."""
     name = key_of(base.key, laid.scope)
-    with session.store.lock(f"kernel-{name}"):
+    out = session.store.work("kernel", name).resolve()
+    with session.store.lock(f"kernel-{name}", at=out.with_suffix(LOCK)):
         overlay.write(plan.source)
-        out = session.store.work("kernel", name).resolve()
         built = out / _BUILT
         if built.is_file() and built.read_text() == plan.key:
             _check_options(plan, out)
@@ -277,14 +278,38 @@ def _rename_in_commands(out: Path) -> None:
                 _rename(Path(folder, name), found[1], out)
 
 
-def _state(out: Path) -> str:
+def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
+    """A kernel that was built a while ago as it is now, without building it.
+
+    One from the user's folder may have been built anew by another run meanwhile.
+    """
+    if not plan.source.mutable:
+        return built
+    name = (plan.base or plan).key
+    with session.store.lock(f"kernel-{name}", at=built.out.with_suffix(LOCK)):
+        return replace(built, key=state(built.out))
+
+
+def as_built(session: Session, plan: Plan) -> Kernel | None:
+    """The kernel of a user's tree as it was last built, without asking make; None if it was not.
+
+    For an editor, which cannot wait for make to find that there is nothing to do.
+    """
+    out = session.store.root / "work" / "kernel" / (plan.base or plan).key
+    if not plan.source.mutable or not (out / plan.arch.image).is_file():
+        return None
+    label = plan.config.label
+    return Kernel(plan.arch, plan.source, plan.toolchain, label, state(out), out, 0.0)
+
+
+def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
     stats = [(out / name).stat() for name in names if (out / name).exists()]
     return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
 
 
-def _refuse_in_place(tree: Path) -> None:
+def refuse_in_place(tree: Path) -> None:
     """An O= build needs a clean tree; make says so in nine lines, we in one sentence."""
     for name in (".config", "include/config"):
         if (tree / name).exists():
@@ -383,23 +408,41 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
 
 def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
     """Make .config and hold it against what was asked for."""
-    config = out / ".config"
-    for target in (plan.config.target, "olddefconfig"):
-        if target == "olddefconfig":
-            with config.open("a") as file:
-                file.write(plan.config.text())
-        done = session.processes.run(
-            plan.make(out, target),
-            timeout=_CONFIGURE_TIMEOUT,
-            cwd=out,
-            env=build_environment(session),
-            log=log,
+    make_config(session, plan, out, plan.config.target, log)
+    complete_config(session, plan, out, log)
+    refuse_dropped(session, plan, kconfig.read(out / ".config"))
+
+
+def make_config(session: Session, plan: Plan, out: Path, target: str, log: Path) -> None:
+    """Run one of make's configuration targets, such as `allnoconfig`, in a build folder.
+
+    Raises RflError(build-error) with the words of Kconfig.
+    """
+    done = session.processes.run(
+        plan.make(out, target),
+        timeout=_CONFIGURE_TIMEOUT,
+        cwd=out,
+        env=build_environment(session),
+        log=log,
+    )
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the configuration ({target})", done.output, str(log)
         )
-        if done.status:
-            raise session.store.full_disk() or buildlog.failure(
-                f"the configuration ({target})", done.output, str(log)
-            )
-    values = kconfig.read(config)
+
+
+def complete_config(session: Session, plan: Plan, out: Path, log: Path) -> None:
+    """Put a plan's options on top of the .config that its base's target made."""
+    with (out / ".config").open("a") as file:
+        file.write(plan.config.text())
+    make_config(session, plan, out, "olddefconfig", log)
+
+
+def refuse_dropped(session: Session, plan: Plan, values: Mapping[str, str]) -> None:
+    """Raise RflError(usage) if a plan's options are not in the .config that came of them.
+
+    Where that is allowed it is only told.
+    """
     lost = kconfig.dropped(plan.config, values)
     if not lost:
         return

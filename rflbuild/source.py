@@ -29,6 +29,7 @@ from rflbuild.verdict import environment_error, usage_error
 if TYPE_CHECKING:
     from rflbuild.overlay import Overlay
 
+_MINIMA = "scripts/min-tool-version.sh"
 _GIGABYTES = 3.0  # a .deb, its tarball and the tree that is unpacked from it
 _UNPACK_TIMEOUT = 900.0
 _CLONE_TIMEOUT = 3600.0
@@ -178,6 +179,11 @@ def forget_pins(session: Session) -> list[str]:
     return names
 
 
+def is_tree(folder: Path) -> bool:
+    """Whether a folder is the top of a Linux source."""
+    return all((folder / name).is_file() for name in ("Makefile", "Kbuild", _MINIMA))
+
+
 def version_of(tree: Path, shown: str = "") -> str:
     """The release that a kernel tree's Makefile states, such as `7.3.4`.
 
@@ -188,7 +194,7 @@ def version_of(tree: Path, shown: str = "") -> str:
     except OSError:
         head = ""
     found = _MAKEFILE.search(head)
-    if not found or not (tree / "scripts" / "min-tool-version.sh").is_file():
+    if not found or not (tree / _MINIMA).is_file():
         raise usage_error(
             f"{shown or tree} holds no Linux source: no Makefile in it states a kernel's version"
         )

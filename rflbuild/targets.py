@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import chain, intree, kernel, module, requirements, scaffold, testspec
+from rflbuild import chain, intree, kconfig, kernel, module, requirements, scaffold, testspec
 from rflbuild.chain import Links, Request
 from rflbuild.intree import InTree
-from rflbuild.kernel import Plan
+from rflbuild.kernel import Kernel, Plan
 from rflbuild.module import Module
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
@@ -110,6 +110,20 @@ def _plan_in_tree(
     return kernel.vary(session, planned, files, scope, [setting])
 
 
+def again(session: Session, wanted: str, kernel: Kernel) -> Target:
+    """A target once more, from its files as they are now, for a kernel that is built.
+
+    Raises RflError(usage) for what no longer holds, as `find` and `plan` do.
+    """
+    target = find(session, wanted)
+    needs = _needs(session, target, kernel.source.version)
+    if needs:
+        values = kconfig.read(kernel.out / ".config")
+        requirements.check_source(needs, kernel.source, kernel.arch)
+        requirements.check_options(needs, kernel.source, kernel.arch, kernel.label, values)
+    return for_kernel(session, target, kernel.source)
+
+
 def _needs(session: Session, target: Target, version: Sequence[int]) -> Path | None:
     """The module.yaml of a target for a kernel of a version, if there is one."""
     if target.kind:
@@ -125,15 +139,25 @@ def for_kernel(session: Session, target: Target, source: Source) -> Target:
     files = scaffold.files(
         session.workspace, target.kind, target.name, source.version, source.release
     )
-    folder = session.store.work("template", key_of(target.name, sorted(files.items())))
+    key = key_of(str(session.workspace.root), target.name, source.release)
+    folder = session.store.work("template", key)
+    with session.store.lock(f"template-{key}", quiet=True):
+        _render(folder, files)
+    rendered = Module(target.name, folder, f"templates/{target.name}")
+    spec = testspec.read(folder / "test.yaml")
+    return replace(target, module=rendered, spec=spec, files=folder, kind=None)
+
+
+def _render(folder: Path, files: Mapping[str, str]) -> None:
+    """Make a folder hold these files; make sees only what changed."""
+    for old in folder.rglob("*"):
+        if old.is_file() and str(old.relative_to(folder)) not in files:
+            old.unlink()
     for name, text in files.items():
         path = folder / name
         if not path.is_file() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
-    rendered = Module(target.name, folder, f"templates/{target.name}")
-    spec = testspec.read(folder / "test.yaml")
-    return replace(target, module=rendered, spec=spec, files=folder, kind=None)
 
 
 def _is_path(wanted: str) -> bool:

@@ -86,15 +86,15 @@ class Toolchain:
         suffix = next((v[5:] for v in self.make_variables if v.startswith("LLVM=")), "")
         return name + suffix if suffix.startswith("-") else name
 
+    def program(self, name: str) -> str:
+        """How a tool is called here, as make's variables have it: `rustc`, or `rustc-1.85`."""
+        variables = dict(pair.split("=", 1) for pair in self.make_variables)
+        actual = variables.get(tools.VARIABLES.get(name, ""), name)
+        return self.llvm(actual) if name in tools.LLVM_TOOLS else actual
+
     def tools(self, session: Session, names: Sequence[str], cwd: Path) -> dict[str, Tool]:
         """Ask the named tools for their versions; the ones that are missing are left out."""
-        variables = dict(pair.split("=", 1) for pair in self.make_variables)
-        pairs = []
-        for name in names:
-            actual = variables.get(tools.VARIABLES.get(name, ""), name)
-            if name in tools.LLVM_TOOLS:
-                actual = self.llvm(actual)
-            pairs.append(f"{name}={actual}")
+        pairs = [f"{name}={self.program(name)}" for name in names]
         argv = self.command(["sh", "-c", _PROBE, "sh", *pairs], cwd=cwd, read=[cwd])
         done = session.processes.run(argv, cwd=cwd, timeout=60.0)
         found: dict[str, Tool] = {}

@@ -51,7 +51,7 @@ def new_in_tree(
     return 0
 
 
-def build(session: Session, wanted: str, request: Request, *, clippy: bool) -> int:
+def build(session: Session, wanted: str, request: Request) -> int:
     """Build a module, and say where its .ko files are."""
     chain.check(session, request)
     target = targets.find(session, wanted)
@@ -68,8 +68,7 @@ def build(session: Session, wanted: str, request: Request, *, clippy: bool) -> i
     target, planned = targets.plan(session, target, request, links)
     assert target.module  # noqa: S101 - a kind has one by now
     built_for = chain.build_kernel(session, planned, links)
-    words = ["CLIPPY=1"] if clippy else []
-    built = module.build(session, target.module, built_for, *words)
+    built = module.build(session, target.module, built_for)
     links.add("module", target.name, built.key, built.seconds, cached=built.cached)
     for path in built.objects:
         session.terminal.line(f"           {path}")
