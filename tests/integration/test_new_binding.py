@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild.verdict import Verdict
+from rflbuild import binding, bindings, bindings_edit, declaration
+from rflbuild.binding import Wanted
+from rflbuild.declaration import Compiler
+from rflbuild.process import Processes
+from rflbuild.session import Session, Workspace
+from rflbuild.store import Store
+from rflbuild.terminal import Terminal
+from rflbuild.verdict import RflError, Verdict
 from tests.integration.harness import (
     GUEST,
     KERNEL,
@@ -229,20 +236,12 @@ def test_the_kernels_own_helper_is_shown_without_being_bound(bind: Callable[...,
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("pci_set_drvdat", *_PCI), "did you mean pci_set_drvdata"),
-        (("pci_set_drvdata", "--header", "linux/pcii.h"), "did you mean linux/pci.h?"),
-        (("register_netdev", *_PCI), "linux/netdevice.h does"),
         (("register_netdev",), "linux/netdevice.h may be it"),
-        (("alloc_etherdev", "--header", "linux/etherdevice.h"), "--prototype"),
-        (("net_device", "--header", "linux/netdevice.h"), "is a struct or union"),
-        (("ETH_ALEN", "--header", "linux/etherdevice.h"), "a macro without parameters (6)"),
+        (("pci_set_drvdata", "--header", "linux/pcii.h"), "did you mean linux/pci.h?"),
+        (("pci_set_drvdat", *_PCI), "did you mean pci_set_drvdata"),
         (("pci_dev_id", *_PCI, "--remove"), "--remove goes with a function's name alone"),
         (("pci_dev_id", "--remove"), "has not bound pci_dev_id"),
-        ((*LCM, "--prototype", "int lcm(int a)"), "leave out --prototype"),
         ((*POWER[:-1], "int roundup_pow_of_two(char *a)"), "rust/helpers/log2.c:"),
-        ((*POWER[:-1], "int roundup_pow_of_two(foo a)"), "unknown type name 'foo'"),
-        ((*POWER[:-1], "int roundup_pow_of_two(int a, ...)"), "cannot pass it on"),
-        (("le16_to_cpus", "--header", "linux/byteorder/generic.h"), "does not compile by itself"),
     ],
 )
 def test_what_cannot_be_bound_is_said_in_a_sentence_and_nothing_is_kept(
@@ -252,6 +251,65 @@ def test_what_cannot_be_bound_is_said_in_a_sentence_and_nothing_is_kept(
 
     assert sentence in run.came_to(Verdict.USAGE)
     assert not kept(rfl).exists()
+
+
+@pytest.fixture(scope="module")
+def compiler(rfl: Rfl, kernel: BuiltKernel) -> Iterator[Compiler]:
+    """The default kernel's, for the questions that a run would ask it."""
+    with Processes(os.environ) as processes, Path(os.devnull).open("w") as null:
+        session = Session(
+            Workspace(rfl.workspace), Store(rfl.store), processes, Terminal(null), jobs=1
+        )
+        yield declaration.compiler(session, kernel.plan, kernel.out)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "prototype", "sentence"),
+    [
+        ("register_netdev", "linux/pci.h", "", "linux/netdevice.h does"),
+        ("alloc_etherdev", "linux/etherdevice.h", "", "give them by --prototype"),
+        ("net_device", "linux/netdevice.h", "", "is a struct or union"),
+        ("ETH_ALEN", "linux/etherdevice.h", "", "a macro without parameters (6)"),
+        ("pci_alloc_p2p", "linux/pci-p2pdma.h", "", "did you mean pci_alloc_p2pmem"),
+        ("lcm", "linux/lcm.h", "int lcm(int a)", "leave out --prototype"),
+        ("roundup_pow_of_two", "linux/log2.h", "int roundup_pow_of_two(foo a)", "type name 'foo'"),
+        ("kthread_run", "linux/kthread.h", "int kthread_run(int a, ...)", "cannot pass it on"),
+        ("dev_trace", "linux/byteorder/generic.h", "", "does not compile by itself"),
+    ],
+)
+def test_what_the_compiler_knows_to_be_wrong_is_said(
+    compiler: Compiler, name: str, header: str, prototype: str, sentence: str
+) -> None:
+    form = bindings_edit.form(bindings.reader(compiler.source.path))
+
+    with pytest.raises(RflError) as caught:
+        binding.find(compiler, form, Wanted(name, header, prototype))
+
+    assert caught.value.verdict is Verdict.USAGE
+    assert sentence in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "head"),
+    [
+        (
+            "ioread32_rep",
+            "linux/io.h",
+            "void rust_helper_ioread32_rep(const volatile void __iomem *addr,\n",
+        ),
+        ("copy_from_user", "linux/uaccess.h", "const void __user *from,\n"),
+        ("ERR_PTR", "linux/err.h", "__rust_helper void *rust_helper_ERR_PTR(long error)\n"),
+        ("pci_is_enabled", "linux/pci.h", "#ifdef CONFIG_PCI\n__rust_helper int rust_helper_"),
+    ],
+)
+def test_a_helper_has_the_types_of_the_function(
+    compiler: Compiler, name: str, header: str, head: str
+) -> None:
+    form = bindings_edit.form(bindings.reader(compiler.source.path))
+
+    found = binding.find(compiler, form, Wanted(name, header))
+
+    assert head in found.binding.helper
 
 
 @pytest.mark.parametrize(
