@@ -105,6 +105,23 @@ def test_a_breakpoint_set_before_a_module_is_loaded_is_hit_and_shows_the_users_f
     assert shell.stdout.splitlines()[-2:] == ["loaded", "over"]
 
 
+def test_a_kernel_of_the_users_own_is_shown_from_its_tree(
+    rfl: Rfl, guest: Start, own_tree: Path
+) -> None:
+    run = guest(str(MODULE), "--kernel", str(own_tree))
+    words = commands("break out_of_tree::{impl#0}::init", "continue", "up 2", "backtrace", "list")
+
+    gdb = rfl.start("gdb", *words)
+    run.end(GUEST, SCRIPT)
+    seen = gdb.end(GUEST)
+
+    assert seen.status == 0, seen
+    assert re.search(rf"hit Breakpoint \d+, out_of_tree::.*init .* at {SOURCE}:\d+", seen.stdout)
+    assert re.search(rf" in do_one_initcall \(.*\) at {own_tree}/init/main\.c:\d+", seen.stdout), (
+        seen
+    )
+
+
 def test_the_kernels_own_commands_and_types_are_at_hand(rfl: Rfl, guest: Start) -> None:
     run = guest()
 
