@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from rflbuild import kernel, report, requirements, scaffold, symbols, targets, testrun
+from rflbuild import chain, kernel, report, requirements, scaffold, symbols, targets, testrun
 from rflbuild.chain import Links
 from rflbuild.guest import Boot, Guest
 from rflbuild.kernel import Kernel, Plan
@@ -50,7 +50,7 @@ class Rounds:
         self._kernel = built
         self._stack = contextlib.ExitStack()
         self._standby = Standby(session)
-        self._stands: tuple[Boot, str] | None = None
+        self._stands: tuple[Boot, tuple[int, int]] | None = None
         self._places = places(session.workspace, target)
         self._watch = Watch(self._places, self._on_change)
         # What a newer save ends, in the thread of the watch.
@@ -116,13 +116,14 @@ class Rounds:
 
     def _round(self, result: Result, links: Links) -> None:
         session = self._session
-        self._kernel = kernel.current(session, self._plan, self._kernel)
         target = targets.again(session, self._order.target, self._kernel)
+        self._kernel = self._kernel_of(target, links)
         boot = testrun.boot_for(session, self._kernel, target.spec)
         testrun.describe(result, self._kernel, boot)
-        if self._stands != (boot, self._kernel.key):
+        image = self._kernel.image.stat()
+        if self._stands != (boot, (image.st_mtime_ns, image.st_size)):
             self._standby.start(boot)
-            self._stands = boot, self._kernel.key
+            self._stands = boot, (image.st_mtime_ns, image.st_size)
         running: Guest | None = None
         broken = False
         try:
@@ -144,6 +145,18 @@ class Rounds:
                 # What a test has QEMU do is nothing that the guest could put back.
                 asked_qemu = any(step.qmp for step in target.spec.chosen(quick=result.quick))
                 self._standby.release(broken=broken or asked_qemu)
+
+    def _kernel_of(self, target: Target, links: Links) -> Kernel:
+        """The kernel as it is now; a module of its own tree is made by its build."""
+        if not target.in_tree:
+            return kernel.current(self._session, self._plan, self._kernel)
+        self._builds = True
+        try:
+            self._require_newest()
+            _, planned = targets.plan(self._session, target, self._order.request, links)
+            return chain.build_kernel(self._session, planned, links)
+        finally:
+            self._builds = False
 
     def _load(
         self, target: Target, links: Links, result: Result
@@ -210,6 +223,13 @@ def places(workspace: Workspace, target: Target) -> list[Place]:
     if target.kind:
         folders = (target.kind.name, scaffold.COMMON, requirements.BINDINGS)
         return [Place(workspace.templates / folder) for folder in folders]
+    if target.in_tree:
+        own = Place(target.files)
+        if not target.in_tree.tree:
+            return [own]
+        paths = (target.in_tree.source, target.in_tree.makefile, target.in_tree.kconfig)
+        names = frozenset(Path(path).name for path in paths)
+        return [own, Place(Path(target.in_tree.tree, target.in_tree.into), names)]
     tests = workspace.configs / "tests"
     beside = (*target.spec.files, *target.spec.programs) if target.files == tests else ()
     named = Place(tests, frozenset({f"{target.name}.yaml", *beside}))
