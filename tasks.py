@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rflbuild.tasking import Run, task
 
+_FRAGMENT = "the fragment to write: NAME for configs/kconfig/NAME.config, or a path"
 _TARGET = "a module of modules/, a kind of templates/, a test of configs/tests/, or a folder"
 
 # ---- the chain -----------------------------------------------------------------------------
@@ -54,6 +55,37 @@ def setup_rustup(run: Run) -> None:
     run("chain.setup_rustup", run.request)
 
 
+# ---- the configuration ---------------------------------------------------------------------
+
+
+@task(help={"save": f"{_FRAGMENT} (default: my.config in this folder)"})
+def menuconfig(run: Run, save: str = "") -> None:
+    """Choose options in the kernel's menu; what you change becomes a small fragment."""
+    run("config.menuconfig", run.request, save)
+
+
+@task(
+    optional=["diff"],
+    help={
+        "get": "print an option's value and no more; may be given again",
+        "set": "OPTION=VALUE into the fragment of --save; may be given again",
+        "why": "tell all about an option: its value, what it hangs on, its help",
+        "diff": "what differs from the base alone, or from a .config, a base or base+fragment",
+        "save": f"{_FRAGMENT}, for --set (default: my.config in this folder)",
+    },
+)
+def config(
+    run: Run,
+    get: list[str] | None = None,
+    set: list[str] | None = None,  # noqa: A002 - the word on the command line
+    why: list[str] | None = None,
+    diff: str = "",
+    save: str = "",
+) -> None:
+    """Look into the kernel's configuration, or put options into a fragment."""
+    run("config.config", run.request, get or (), set or (), why or (), diff, save)
+
+
 # ---- modules -------------------------------------------------------------------------------
 
 
@@ -61,17 +93,167 @@ def setup_rustup(run: Run) -> None:
     help={
         "name": "the new module's name",
         "kind": "what it starts as: a folder of templates/",
+        "in-tree": "put it into the kernel's tree: a source file, its Makefile's line, its Kconfig",
+        "into": "the folder of the kernel for --in-tree",
+        "remove": "undo --in-tree; what was edited since stays",
     }
 )
-def new_module(run: Run, name: str, kind: str = "hello") -> None:
-    """Make modules/NAME/: a Rust module, its Kbuild, its test."""
-    run("modules.new", name, kind, run.request.kernel)
+def new_module(
+    run: Run,
+    name: str,
+    kind: str = "hello",
+    in_tree: bool = False,
+    into: str = "samples/rust",
+    remove: bool = False,
+) -> None:
+    """Make a Rust module and its test: a folder modules/NAME/, or in the kernel's tree."""
+    if in_tree:
+        run("modules.new_in_tree", name, kind, run.request, into, remove=remove)
+    run("modules.new", name, kind, run.request.kernel, remove=remove)
 
 
-@task(help={"target": _TARGET, "clippy": "let clippy read it too (make CLIPPY=1)"})
-def module(run: Run, target: str, clippy: bool = False) -> None:
+@task(help={"target": _TARGET})
+def module(run: Run, target: str) -> None:
     """Build a module, and no more."""
-    run("modules.build", target, run.request, clippy=clippy)
+    run("modules.build", target, run.request)
+
+
+# ---- single targets and checks ---------------------------------------------------------------
+
+_MODULE = "a module of modules/, a kind of templates/, or a folder"
+_FILE = "a file of the module, or, without one, of the kernel's source"
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; none for a file of the kernel",
+        "as_": "ll (LLVM IR), s (assembly), i (expanded macros), mir, or o (the object)",
+        "file": f"{_FILE}; the only crate's root if there is one",
+        "output": "write it there; an object as it is, which otherwise is disassembled",
+        "raw": "leave names mangled, as the assembler has them",
+        "force": "let --output replace a file that is there",
+    }
+)
+def emit(
+    run: Run,
+    target: str = "",
+    as_: str = "ll",
+    file: str = "",
+    output: str = "",
+    raw: bool = False,
+    force: bool = False,
+) -> None:
+    """Show what the compiler makes of a file: LLVM IR, assembly, expanded macros, MIR."""
+    run(
+        "checks.emit",
+        target or None,
+        run.request,
+        form=as_,
+        file=file or None,
+        output=output or None,
+        raw=raw,
+        force=force,
+    )
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "file": "a crate's root in the kernel's source, instead of a module",
+    }
+)
+def clippy(run: Run, target: str = "", file: str = "") -> None:
+    """Let clippy read a module, or the kernel's Rust, with the kernel's own rules."""
+    run("checks.clippy", target or None, run.request, file=file or None)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the Rust of a tree of your own",
+        "check": "change nothing: show what would be, and end with 1 if there is anything",
+    }
+)
+def fmt(run: Run, target: str = "", check: bool = False) -> None:
+    """Lay out a module's files as the kernel has it, by rustfmt and clang-format."""
+    run("checks.fmt", target or None, run.request, check=check)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one the kernel's crates alone",
+        "open": "show it in a browser",
+    }
+)
+def rustdoc(run: Run, target: str = "", open: bool = False) -> None:  # noqa: A002 - cargo's word
+    """Make the documentation of a module, with that of the kernel's Rust."""
+    run("checks.rustdoc", target or None, run.request, show=open)
+
+
+@task(
+    help={
+        "target": f"{_MODULE}; without one all of modules/, or the changes of a tree of your own",
+        "range": "commits of a tree of your own, as main..HEAD or HEAD~3, instead of its changes",
+    }
+)
+def checkpatch(run: Run, target: str = "", range: str = "") -> None:  # noqa: A002 - git's own word
+    """Hold a module, or the changes of a kernel tree of your own, against the kernel's style."""
+    run("checks.checkpatch", target or None, run.request, revisions=range or None)
+
+
+# ---- C for Rust ----------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "name": "a C function, or a macro that is called like one",
+        "header": "the header that declares it, such as linux/pci.h",
+        "prototype": "a macro's types, as in 'int foo(struct bar *b)'",
+        "show": "print the Rust signature that bindgen made of it; builds the kernel if need be",
+        "remove": "take out what new-binding has put in",
+    }
+)
+def new_binding(
+    run: Run,
+    name: str,
+    header: str = "",
+    prototype: str = "",
+    show: bool = False,
+    remove: bool = False,
+) -> None:
+    """Make a C function reachable from Rust: its header for bindgen, and a helper if inline."""
+    run(
+        "bindings.new_binding",
+        *(name, run.request, header, prototype),
+        show=show,
+        remove=remove,
+    )
+
+
+# ---- editors -------------------------------------------------------------------------------
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, or a folder with one; without any, all of modules/, or "
+        "the tree of yours that --kernel names",
+    },
+)
+def rust_analyzer(run: Run, target: str = "") -> None:
+    """Set up the folder that an editor opens: rust-analyzer, clangd, errors on save."""
+    run("editor.rust_analyzer", target or None, run.request)
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, a folder, or a file of either (default: all of modules/)",
+        "clippy": "let clippy read it too",
+    },
+)
+def check(run: Run, target: str = "", clippy: bool = False) -> None:
+    """Show what the compiler says of a module; --json is what editors ask for on save."""
+    run("editor.check", target or None, run.request, clippy=clippy)
 
 
 # ---- guests --------------------------------------------------------------------------------
@@ -81,13 +263,17 @@ def module(run: Run, target: str, clippy: bool = False) -> None:
     json=True,
     help={
         "target": _TARGET,
+        "builtin": "for a module of the kernel's tree: as a part of the image, not as a .ko",
         "quick": "take only the steps that the test marks `quick`",
         "timeout": "seconds for the whole run (default: none but the steps' own)",
     },
 )
-def qemu_test(run: Run, target: str, quick: bool = False, timeout: float = 0.0) -> None:
+def qemu_test(
+    run: Run, target: str, quick: bool = False, builtin: bool = False, timeout: float = 0.0
+) -> None:
     """Build, boot, load, check, unload, and give a verdict."""
-    run("guests.qemu_test", target, run.request, timeout or None, quick=quick)
+    limit = timeout or None
+    run("guests.qemu_test", target, run.request, limit, quick=quick, builtin=builtin)
 
 
 @task(
@@ -132,6 +318,20 @@ def gdb(
 def decode(run: Run, target: str = "") -> None:
     """Show a stack trace with functions, files and lines."""
     run("debug.decode", target)
+
+
+# ---- watching ------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "target": _TARGET,
+        "quick": "take only the steps that the test marks `quick`",
+    }
+)
+def watch(run: Run, target: str, quick: bool = False) -> None:
+    """Test at each save, in a guest that goes on from one round to the next."""
+    run("watch.watch", target, run.request, quick=quick)
 
 
 # ---- this checkout -------------------------------------------------------------------------

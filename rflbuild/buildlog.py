@@ -14,6 +14,7 @@ _ERROR = re.compile(
     r"|^(?:ld\.lld|clang|llvm-\w+)(?:-\d+)?: error: "
     r"|^ERROR: modpost: "
     r"|^\S+:\d+: \*\*\* "  # make's own $(error …)
+    r"|^\S*Kconfig[^:\s]*:\d+: "  # scripts/kconfig; its warnings have no blank there
     r"|^\*\*\* "
 )
 _WARNING = re.compile(
@@ -52,6 +53,12 @@ def warnings(output: str) -> list[str]:
         place, words = match["rs"] or match["c"], match["rust"] or match["clang"]
         found.append(f"{place}: {words}")
     return list(dict.fromkeys(found))
+
+
+def diagnostics(output: str) -> list[str]:
+    """The warnings of rustc and clippy about a place in the source, each as it was printed."""
+    blocks = re.findall(r"^warning: .*\n(?:(?! *$|warning: |error).*\n?)*", output, re.MULTILINE)
+    return [block.rstrip() for block in blocks if re.search(r"^ *--> ", block, re.MULTILINE)]
 
 
 def failure(what: str, output: str, log: str) -> RflError:

@@ -65,7 +65,9 @@ class Links:
     done: list[Link] = field(default_factory=list)
 
     def add(self, name: str, what: str, key: str, seconds: float, *, cached: bool) -> None:
-        """A link is ready."""
+        """A link is ready; one that was told of already is not told of again."""
+        if any((link.name, link.key) == (name, key) for link in self.done):
+            return
         self.done.append(Link(name, what, key, 0.0 if cached else round(seconds, 3)))
         how = "cached" if cached else "ready"
         if not cached:
@@ -123,10 +125,11 @@ def together(session: Session, jobs: list[Callable[[], object]]) -> None:
             raise
 
 
-def plan(session: Session, request: Request, links: Links) -> Plan:
+def plan(session: Session, request: Request, links: Links, *, bound: bool = True) -> Plan:
     """The kernel that a request means, its source and toolchain made ready.
 
-    What is not in the store yet is fetched and made side by side.
+    What is not in the store yet is fetched and made side by side. With `bound`, what
+    new-binding keeps for it in the workspace is laid over its source.
     """
     arch = check(session, request)
     fetch_source = source.pinned(session, request.kernel) is None
@@ -151,7 +154,18 @@ def plan(session: Session, request: Request, links: Links) -> Plan:
     if not make_root:
         links.add("toolchain", tools.name, tools.key, 0, cached=True)
     config = _compose(session, request, arch, tree)
-    return Plan(arch, tree, tools, config, request.allow_dropped)
+    planned = Plan(arch, tree, tools, config, request.allow_dropped)
+    return with_bindings(session, planned) if bound else planned
+
+
+def with_bindings(session: Session, planned: Plan) -> Plan:
+    """The same kernel with the C functions that the workspace has bound for its Rust."""
+    from rflbuild import bindings
+
+    files = bindings.overlay_files(session.workspace, planned.source)
+    if not files:
+        return planned
+    return kernel.vary(session, planned, files, key_of("bindings", str(session.workspace.root)))
 
 
 def _surely_debian(session: Session, request: Request, arch: Arch) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import mmap
 import os
 import re
@@ -27,6 +28,7 @@ from rflbuild import payload, stub
 from rflbuild.arch import Arch
 from rflbuild.console import DRAIN, OWN, Console
 from rflbuild.initramfs import PAYLOAD_OFFSET
+from rflbuild.journal import Journal
 from rflbuild.klog import Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
 from rflbuild.payload import PAYLOAD_BYTES
@@ -64,6 +66,12 @@ class Boot:
     shares: tuple[Share, ...] = ()
     gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
 
+    @property
+    def shown(self) -> str:
+        """The machine in a few words."""
+        machine = self.machine
+        return f"{self.accelerator.upper()}, {machine.cpus} CPUs, {machine.memory}"
+
 
 class Guest:
     """A QEMU process and the three sockets to it; leaving the context ends it."""
@@ -78,6 +86,7 @@ class Guest:
         self.command: list[str] = []
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
+        self._payloads = 0
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -129,9 +138,12 @@ class Guest:
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
         )
-        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
-        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
-        self.console = Console(ours[0], console_log)
+        self._journals = {
+            name: stack.enter_context(Journal(self._folder / name))
+            for name in ("console.log", "shell.log")
+        }
+        self._shell_log = stack.enter_context(io.TextIOWrapper(self._journals["shell.log"]))
+        self.console = Console(ours[0], self._journals["console.log"])
         stack.callback(self.console.close)
         self._qemu_log = self._folder / "qemu.log"
         with self._qemu_log.open("wb") as log:
@@ -161,16 +173,35 @@ class Guest:
         """Wait until the person at the shell has ended QEMU; returns its exit status."""
         return self._process.wait()
 
+    def begin_run(self, folder: Path) -> None:
+        """Begin another run in this guest: its logs go on in the run's own folder.
+
+        They take along what they hold, so that a line of the log has one number for as
+        long as the guest runs.
+        """
+        for name, journal in self._journals.items():
+            journal.move_to(folder / name)
+        with contextlib.suppress(FileNotFoundError):  # this was interrupted before
+            self._qemu_log.rename(folder / self._qemu_log.name)
+        self._qemu_log = folder / self._qemu_log.name
+        self._folder = folder
+
     def put(self, files: Mapping[str, Path]) -> None:
-        """Bring files into the guest's /modules, by name, over the disk that waits for them."""
+        """Bring files into the guest's /modules, by name, over the disk that waits for them.
+
+        It can be done again with other files, for `unpack` to bring in beside the former.
+        """
         session, toolchain = self._session, self._boot.toolchain
-        content = payload.pack(payload.without_debug_info(session, toolchain, files))
+        self._payloads += 1
+        stripped = payload.without_debug_info(session, toolchain, files)
+        content = payload.pack(stripped, self._payloads)
         with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
             memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
 
     def unpack(self, timeout: float) -> None:
         """Let the guest unpack what `put` brought."""
-        answer = self._run("unpack", "unpack", timeout)
+        words = f"unpack {self._payloads}"
+        answer = self._run(words, words, timeout)
         if answer.status:
             raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
 
@@ -309,6 +340,22 @@ class Guest:
         except (QMPError, TimeoutError, OSError) as error:
             why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
             raise environment_error(f"QEMU does not do `{command}`: {why}") from error
+
+    def trouble(self, mark: int) -> RflError | None:
+        """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
+        for splat in self.console.splats():
+            if splat.head.line > mark:
+                return crash(splat, self._folder)
+        if self.console.ended:
+            log = self._folder / "console.log"
+            return environment_error(f"the guest has ended by itself; see {log}")
+        return None
+
+    def end(self) -> None:
+        """End QEMU from any thread; one that waits for the guest gets its RflError."""
+        process = getattr(self, "_process", None)  # there is none before it was started
+        if process:
+            self._session.processes.stop(process)
 
     def stop(self) -> None:
         """End QEMU and close the logs."""

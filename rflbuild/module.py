@@ -7,6 +7,7 @@ again: its key comes from the copied content.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import os
@@ -29,10 +30,15 @@ _MOST_FILES = 2000
 _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
-    r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|s)|\..*\.(cmd|d)"
-    r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
+    r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|rsi|s)|\..*\.(cmd|d)"
+    r"|rust-project\.json|compile_commands\.json|Module\.symvers|modules\.order"
+    r"|bindings_generated\.(h|rs))$"
 )
-_SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+_SKIPPED_FOLDERS = {"__pycache__", "results", "target"}
+# Hidden files are editors' swap files and settings; beside them editors leave backups
+# (`a.rs~`), what they saved by themselves (Emacs: `#a.rs#`) and, for a moment, files by which
+# they find out whether they may write (Vim: `4913`), or safe copies (JetBrains).
+_EDITORS = re.compile(r"\..*|.*~|#.*#|4913|.*___jb_(tmp|old)___")
 # `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
 _RELATIVE = re.compile(
     r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
@@ -65,6 +71,15 @@ class Built:
         return self.seconds == 0
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A module's sources in the folder `work`, a key of their content, and the build's log."""
+
+    work: Path
+    content: str
+    log: Path
+
+
 def names(session: Session) -> list[str]:
     """The user's modules, sorted."""
     folder = session.workspace.modules
@@ -75,13 +90,17 @@ def at(directory: Path, shown: str) -> Module:
     """The module in a folder; RflError(usage) if its Kbuild or Makefile builds none."""
     if not directory.is_dir():
         raise usage_error(f"{shown} is not a folder")
-    for name in ("Kbuild", "Makefile"):
-        file = directory / name
-        if file.is_file() and _OBJ_M.search(file.read_text(errors="replace")):
-            return Module(directory.resolve().name, directory.resolve(), shown)
+    if is_module(directory):
+        return Module(directory.resolve().name, directory.resolve(), shown)
     raise usage_error(
         f"{shown} holds no module: it has neither a Kbuild nor a Makefile that sets `obj-m`"
     )
+
+
+def is_module(directory: Path) -> bool:
+    """Whether a folder has a Kbuild or a Makefile that builds a module."""
+    files = (directory / name for name in ("Kbuild", "Makefile"))
+    return any(file.is_file() and _OBJ_M.search(file.read_text(errors="replace")) for file in files)
 
 
 def unknown(target: str, valid: Sequence[str]) -> RflError:
@@ -99,29 +118,144 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     `extra` are further words for make, such as CLIPPY=1; then it is built anew.
     Raises RflError(build-error) with the compiler's words.
     """
+    with copied(session, module, built_for, *extra) as copy:
+        where = str(module.directory)
+        key = key_of("module", _RECIPE, copy.content, built_for.key, module.name, where, extra)
+        begun = time.monotonic()
+        cached = session.store.has("module", key)
+        place = session.store.build(
+            "module",
+            key,
+            lambda into: _make(session, module, built_for, copy, into, extra),
+        )
+    objects = tuple(place / line for line in (place / "order").read_text().split())
+    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, copy.log)
+
+
+@contextlib.contextmanager
+def copied(session: Session, module: Module, built_for: Kernel, *extra: str) -> Iterator[Copy]:
+    """A module's sources in a work folder of the store, up to date and ours while this lasts.
+
+    What make left there before is still there; `extra` is as for `build`, and has its own folder.
+    """
     name = key_of(str(module.directory), built_for.key, extra)
     with session.store.lock(f"module-{name}"):
         work = session.store.work("module", name)
         content = _synchronise(module, _sources(session.workspace, module), work)
-        where = str(module.directory)
-        key = key_of("module", _RECIPE, content, built_for.key, module.name, where, extra)
-        begun = time.monotonic()
-        cached = session.store.has("module", key)
         log = session.store.work("logs", "module") / f"{module.name}-{name}.log"
-        place = session.store.build(
-            "module", key, lambda into: _make(session, module, built_for, work, into, log, extra)
+        yield Copy(work, content, log)
+
+
+def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str) -> str:
+    """What make says of a module's copy, with the user's paths; `words` are for make.
+
+    Raises RflError(build-error) with the compiler's words.
+    """
+    copy.log.unlink(missing_ok=True)
+    done = session.processes.run(
+        kernel.make(
+            built_for.toolchain,
+            built_for.arch,
+            built_for.source,
+            built_for.out,
+            f"M={copy.work}",
+            *_paths_of_the_users(module, copy.work),
+            *words,
+            write=[copy.work],
+        ),
+        timeout=_TIMEOUT,
+        cwd=built_for.out,
+        env=kernel.build_environment(session),
+        log=copy.log,
+    )
+    output = _as_the_users(done.output, module, copy.work)
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the module {module.name}", output, str(copy.log)
         )
-    objects = tuple(place / line for line in (place / "order").read_text().split())
-    return Built(key, objects, 0.0 if cached else time.monotonic() - begun, log)
+    return output
 
 
-def _files(directory: Path) -> Iterator[Path]:
-    """The sources below a folder, as paths relative to it, sorted; products are left out."""
-    for folder, subfolders, files in os.walk(directory):
-        subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
-        for name in sorted(files):
-            # A link to nothing is how Emacs locks a file.
-            if not _PRODUCT.fullmatch(name) and Path(folder, name).is_file():
+def remove_products(work: Path) -> None:
+    """Remove what make left in a module's copy."""
+    for folder, _, names in os.walk(work):
+        for name in names:
+            if _PRODUCT.fullmatch(name):
+                Path(folder, name).unlink()
+
+
+def remove_objects(work: Path, suffix: str) -> None:
+    """Remove what was compiled of the sources in a module's copy that end in `.rs` or `.c`."""
+    for relative in files(work):
+        if relative.suffix == suffix:
+            (work / relative).with_suffix(".o").unlink(missing_ok=True)
+
+
+def make_single(
+    session: Session, module: Module, built_for: Kernel, copy: Copy, *words: str
+) -> str:
+    """As `make`, for the kernel's single targets, such as `main.o` or `main.ll`.
+
+    The kernel's Makefile takes those of a `helpers.c` for its `help%`, and does
+    without the configuration then, unless it is told.
+    """
+    return make(session, module, built_for, copy, "need-config=1", "need-compiler=1", *words)
+
+
+def units(directory: Path) -> list[str]:
+    """The files below a module's folder that its makefiles make an object of each, by their paths.
+
+    They are found as scripts/generate_rust_analyzer.py of the kernel does, by the object's name.
+    """
+    found = list(files(directory))
+    makefiles: dict[Path, str] = {}
+    for path in found:
+        if path.name in ("Kbuild", "Makefile"):
+            text = (directory / path).read_text(errors="replace")
+            makefiles[path.parent] = makefiles.get(path.parent, "") + text
+
+    def is_named(path: Path) -> bool:
+        return any(
+            re.search(rf"(?<![\w/-]){re.escape(str(path.relative_to(above)))}\.o\b", text)
+            for above, text in makefiles.items()
+            if path.is_relative_to(above)
+        )
+
+    return [
+        str(path)
+        for path in found
+        if path.suffix in (".rs", ".c", ".S") and is_named(path.with_suffix(""))
+    ]
+
+
+def crate_roots(directory: Path) -> list[str]:
+    """Those of a folder's units that are Rust: each is the root of a crate."""
+    return [unit for unit in units(directory) if unit.endswith(".rs")]
+
+
+def is_source(path: Path) -> bool:
+    """Whether a path relative to a module's folder can be one of its sources.
+
+    Neither products of a build can, nor what is hidden, nor what editors leave.
+    """
+    *folders, name = path.parts
+    return _is_source(name) and all(map(_may_hold_sources, folders))
+
+
+def _is_source(name: str) -> bool:
+    return not (_PRODUCT.fullmatch(name) or _EDITORS.fullmatch(name))
+
+
+def _may_hold_sources(folder: str) -> bool:
+    return folder not in _SKIPPED_FOLDERS and not folder.startswith(".")
+
+
+def files(directory: Path) -> Iterator[Path]:
+    """The sources below a folder, as paths relative to it, sorted."""
+    for folder, subfolders, names in os.walk(directory):
+        subfolders[:] = sorted(filter(_may_hold_sources, subfolders))
+        for name in sorted(filter(_is_source, names)):
+            if Path(folder, name).is_file():
                 yield Path(folder, name).relative_to(directory)
 
 
@@ -130,10 +264,11 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
 
     Its own bindings.mk and bindings.py, if it has them, go before those of templates/.
     """
-    found = {relative: module.directory / relative for relative in _files(module.directory)}
+    found = {relative: module.directory / relative for relative in files(module.directory)}
     if requirements.read(module.directory).bindings:
         shipped = workspace.templates / requirements.BINDINGS
-        found = {relative: shipped / relative for relative in _files(shipped)} | found
+        found = {relative: shipped / relative for relative in files(shipped)} | found
+    found.pop(Path("test.yaml"), None)  # no build reads it: another test is no other module
     return dict(sorted(found.items()))
 
 
@@ -144,7 +279,7 @@ def _synchronise(module: Module, sources: Mapping[Path, Path], work: Path) -> st
     changed and nothing else.
     """
     rows: list[tuple[str, str, bool]] = []
-    files: dict[Path, bytes] = {}
+    contents: dict[Path, bytes] = {}
     total = 0
     for relative, path in sources.items():
         content = path.read_bytes()
@@ -156,11 +291,11 @@ def _synchronise(module: Module, sources: Mapping[Path, Path], work: Path) -> st
             )
         executable = os.access(path, os.X_OK)
         rows.append((str(relative), hashlib.sha256(content).hexdigest(), executable))
-        files[relative] = content
-    for relative in list(_files(work)):
-        if relative not in files:
+        contents[relative] = content
+    for relative in list(files(work)):
+        if relative not in contents:
             (work / relative).unlink()
-    for (name, _, executable), content in zip(rows, files.values(), strict=True):
+    for (name, _, executable), content in zip(rows, contents.values(), strict=True):
         copy = work / name
         if not copy.is_file() or copy.read_bytes() != content:
             if copy.is_dir():
@@ -175,42 +310,20 @@ def _make(
     session: Session,
     module: Module,
     built_for: Kernel,
-    work: Path,
+    copy: Copy,
     into: Path,
-    log: Path,
     extra: Sequence[str],
 ) -> None:
-    log.unlink(missing_ok=True)
-    (work / "modules.order").unlink(missing_ok=True)
-    done = session.processes.run(
-        kernel.make(
-            built_for.toolchain,
-            built_for.arch,
-            built_for.source,
-            built_for.out,
-            f"M={work}",
-            *_paths_of_the_users(module, work),
-            *extra,
-            "modules",
-            write=[work],
-        ),
-        timeout=_TIMEOUT,
-        cwd=built_for.out,
-        env=kernel.build_environment(session),
-        log=log,
-    )
-    output = _as_the_users(done.output, module, work)
-    if done.status:
-        raise session.store.full_disk() or buildlog.failure(
-            f"the module {module.name}", output, str(log)
-        )
+    (copy.work / "modules.order").unlink(missing_ok=True)
+    output = make(session, module, built_for, copy, *extra, "modules")
     if warnings := buildlog.warnings(output):
-        more = f", and {len(warnings) - 1} more in {log}" if len(warnings) > 1 else ""
+        more = f", and {len(warnings) - 1} more in {copy.log}" if len(warnings) > 1 else ""
         session.terminal.note(f"the compiler warns: {warnings[0]}{more}")
-    objects = _order(work)
+    objects = _order(copy.work)
     if not objects:
         raise RflError(
-            Verdict.USAGE, f"{module.shown} builds no module: make left no .ko; the log is {log}"
+            Verdict.USAGE,
+            f"{module.shown} builds no module: make left no .ko; the log is {copy.log}",
         )
     for path in objects:
         shutil.copy2(path, into / path.name)

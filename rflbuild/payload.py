@@ -18,14 +18,17 @@ PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs no
 _TIMEOUT = 60.0
 
 
-def pack(files: Mapping[str, Path]) -> bytes:
-    """The disk's content from PAYLOAD_OFFSET on; RflError(environment) if it is too large."""
+def pack(files: Mapping[str, Path], number: int) -> bytes:
+    """The disk's content from PAYLOAD_OFFSET on; RflError(environment) if it is too large.
+
+    `number` tells the guest which payload it is.
+    """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, path in files.items():
             tar.add(path, arcname=name, recursive=False, filter=_plain)
     blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
-    content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
+    content = f"{blocks} {number}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
     if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
         raise environment_error(f"the files for the guest are larger than {PAYLOAD_BYTES} bytes")
     return content

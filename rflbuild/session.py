@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild.process import Processes
@@ -47,3 +48,8 @@ class Session:
     terminal: Terminal
     jobs: int
     mirror: str | None = None
+
+    def on_stderr(self) -> Session:
+        """The same, with its lines on stderr: stdout is for what was asked for."""
+        terminal = Terminal(sys.stderr)
+        return replace(self, terminal=terminal, store=replace(self.store, on_wait=terminal.note))

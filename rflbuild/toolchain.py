@@ -18,6 +18,7 @@ import msgspec
 from rflbuild import arch as arches
 from rflbuild import debian, document, sandbox, tools
 from rflbuild.arch import Arch
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.verdict import environment_error
@@ -64,7 +65,7 @@ class Toolchain:
     name: str
     key: str
     make_variables: tuple[str, ...]
-    enter: Callable[[Sequence[str], Path, Iterable[Path], Iterable[Path]], list[str]] = field(
+    enter: Callable[[Sequence[str], Path, Iterable[Mount], Iterable[Path]], list[str]] = field(
         compare=False
     )
     root: Path | None = None
@@ -74,7 +75,7 @@ class Toolchain:
         argv: Sequence[str],
         *,
         cwd: Path,
-        read: Iterable[Path] = (),
+        read: Iterable[Mount] = (),
         write: Iterable[Path] = (),
     ) -> list[str]:
         """The command line that runs `argv` with this toolchain's tools in `cwd`."""
@@ -85,15 +86,15 @@ class Toolchain:
         suffix = next((v[5:] for v in self.make_variables if v.startswith("LLVM=")), "")
         return name + suffix if suffix.startswith("-") else name
 
+    def program(self, name: str) -> str:
+        """How a tool is called here, as make's variables have it: `rustc`, or `rustc-1.85`."""
+        variables = dict(pair.split("=", 1) for pair in self.make_variables)
+        actual = variables.get(tools.VARIABLES.get(name, ""), name)
+        return self.llvm(actual) if name in tools.LLVM_TOOLS else actual
+
     def tools(self, session: Session, names: Sequence[str], cwd: Path) -> dict[str, Tool]:
         """Ask the named tools for their versions; the ones that are missing are left out."""
-        variables = dict(pair.split("=", 1) for pair in self.make_variables)
-        pairs = []
-        for name in names:
-            actual = variables.get(tools.VARIABLES.get(name, ""), name)
-            if name in tools.LLVM_TOOLS:
-                actual = self.llvm(actual)
-            pairs.append(f"{name}={actual}")
+        pairs = [f"{name}={self.program(name)}" for name in names]
         argv = self.command(["sh", "-c", _PROBE, "sh", *pairs], cwd=cwd, read=[cwd])
         done = session.processes.run(argv, cwd=cwd, timeout=60.0)
         found: dict[str, Tool] = {}
@@ -112,7 +113,7 @@ def system(session: Session, arch: Arch) -> Toolchain:
         name="system",
         key=key_of("system", found.fingerprint()),
         make_variables=found.make_variables(),
-        enter=lambda argv, _cwd, _read, _write: list(argv),
+        enter=lambda argv, cwd, read, _write: sandbox.lay_over(argv, cwd=cwd, read=read),
     )
 
 

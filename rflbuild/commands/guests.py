@@ -32,6 +32,7 @@ def qemu_test(
     timeout: float | None,
     *,
     quick: bool = False,
+    builtin: bool = False,
     json: bool = False,
 ) -> int:
     """Judge a target; the exit code is the verdict's."""
@@ -39,9 +40,15 @@ def qemu_test(
 
     if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick))
+    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick, builtin))
     if json:
         print(result.as_json())
+    tell(session, result)
+    return result.verdict.exit_code
+
+
+def tell(session: Session, result: Result) -> None:
+    """Say what a run came to: one line, below the details if it did not pass."""
     shown = os.path.relpath(result.folder)
     terminal = session.terminal
     if result.verdict is Verdict.PASS:
@@ -51,12 +58,11 @@ def qemu_test(
             f"{word:<10} {result.name} on {kernel}: {_counted(result)} in "
             f"{duration(result.seconds)}; {shown}"
         )
-        return 0
+        return
     if result.detail:
         terminal.line(result.detail)
     word = terminal.paint(str(result.verdict), "red")
     terminal.line(f"{word}: {result.reason} [{shown}]")
-    return result.verdict.exit_code
 
 
 def _counted(result: Result) -> str:

@@ -37,4 +37,6 @@ $(obj)/bindings_generated.rs: $(obj)/bindings_generated.h $(bindings-script) \
     $(srctree)/rust/bindgen_parameters $(bindings-kernel) FORCE
 	$(call if_changed_dep,bindings)
 
-$(patsubst $(src)/%.rs,$(obj)/%.o,$(wildcard $(src)/*.rs)): $(obj)/bindings_generated.rs
+# The object, and whatever else make offers to make of a file (`make help`, "single targets").
+bindings-of := $(patsubst $(src)/%.rs,$(obj)/%,$(wildcard $(src)/*.rs))
+$(foreach form,o ll rsi s,$(addsuffix .$(form),$(bindings-of))): $(obj)/bindings_generated.rs

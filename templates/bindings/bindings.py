@@ -396,6 +396,7 @@ _FRAME = """\
 mod generated {
 @ZEROABLE@    use kernel::ffi;
     // What is defined here takes precedence over what a glob brings in.
+    #[doc(no_inline)]
     pub use kernel::bindings::*;
 @ITEMS@
 }

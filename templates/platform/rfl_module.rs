@@ -50,7 +50,7 @@ struct FwCfg<'bound> {
 }
 
 impl FwCfg<'_> {
-    /// Makes [`DATA`] yield `item` from its first byte on.
+    /// Makes [`const@DATA`] yield `item` from its first byte on.
     fn select(&self, item: u16) {
         // Registers are taken to be little-endian, as on most devices. This one is not.
         let selector = SELECTOR::zeroed().with_item(item.swap_bytes());

@@ -281,3 +281,55 @@ def test_each_warning_is_told_once_with_its_place() -> None:
 
 def test_a_build_without_warnings_has_none() -> None:
     assert buildlog.warnings("  RUSTC [M] main.o\n  LD [M]  mine.ko\n") == []
+
+
+def test_a_mistake_in_a_kconfig_file_is_the_first_error() -> None:
+    output = (
+        "  HOSTLD  scripts/kconfig/conf\n"
+        "drivers/Kconfig:3:warning: ignoring unsupported character\n"
+        'samples/Kconfig:320: unknown statement "endfi"\n'
+        "samples/Kconfig:5: missing end statement for this entry\n"
+        "make[3]: *** [scripts/kconfig/Makefile:85: allnoconfig] Error 1\n"
+    )
+    assert buildlog.first_error(output).splitlines() == [
+        'samples/Kconfig:320: unknown statement "endfi"',
+        "samples/Kconfig:5: missing end statement for this entry",
+    ]
+
+
+# ---- diagnostics --------------------------------------------------------------------------
+
+CLIPPY = """\
+make[1]: Entering directory '/store/work/module/1'
+  CLIPPY [M] hello.o
+warning: unneeded `return` statement
+  --> modules/hello/hello.rs:39:5
+   |
+39 |     return a == 0;
+   |     ^^^^^^^^^^^^^
+   |
+   = note: `-W clippy::needless-return` implied by `-W clippy::all`
+help: remove `return`
+   |
+39 -     return a == 0;
+
+warning: constant `A` is never used
+ --> modules/hello/hello.rs:3:7
+
+warning: 2 warnings emitted
+
+make[1]: Leaving directory '/store/work/module/1'
+"""
+
+
+def test_each_diagnostic_is_whole_and_nothing_else_is_taken() -> None:
+    first, second = buildlog.diagnostics(CLIPPY)
+
+    assert first.startswith("warning: unneeded `return` statement\n  --> modules/hello")
+    assert first.endswith("39 -     return a == 0;")
+    assert second == "warning: constant `A` is never used\n --> modules/hello/hello.rs:3:7"
+
+
+@pytest.mark.parametrize("output", ["", RUSTC, "warning: 2 warnings emitted\n"])
+def test_what_warns_of_no_place_has_no_diagnostics(output: str) -> None:
+    assert buildlog.diagnostics(output) == []

@@ -232,3 +232,15 @@ def test_the_keys_change_with_the_packages_of_the_root(session: Session, own_con
 
     assert before[0] != after[0]
     assert before[1] != after[1]
+
+
+# ---- links --------------------------------------------------------------------------------
+
+
+def test_a_link_is_told_of_once(session: Session, screen: io.StringIO) -> None:
+    links = Links(session)
+    for _ in range(2):
+        links.add("source", "Linux 7.3.4", "k", 0, cached=True)
+    links.add("source", "Linux 6.12", "l", 0, cached=True)
+
+    assert [line.split()[2] for line in screen.getvalue().splitlines()] == ["7.3.4", "6.12"]

@@ -37,14 +37,14 @@ def toolchain_with(tmp_path: Path, make_program: Callable[..., Path]) -> Callabl
 
 
 def test_the_guest_is_told_how_many_blocks_the_tar_has(files: dict[str, Path]) -> None:
-    content = payload.pack(files)
+    content = payload.pack(files, 1)
 
-    count = int(content[:PAYLOAD_BLOCK])
+    count = int(content[:PAYLOAD_BLOCK].split()[0])
     assert 0 <= count * PAYLOAD_BLOCK - (len(content) - PAYLOAD_BLOCK) < PAYLOAD_BLOCK
 
 
 def test_the_tar_has_the_files_and_nothing_of_the_hosts(files: dict[str, Path]) -> None:
-    content = payload.pack(files)
+    content = payload.pack(files, 1)
 
     with tarfile.open(fileobj=io.BytesIO(content[PAYLOAD_BLOCK:])) as tar:
         assert tar.getnames() == list(files)
@@ -57,7 +57,7 @@ def test_more_than_the_disk_takes_is_told_of(
     monkeypatch.setattr(payload, "PAYLOAD_BYTES", PAYLOAD_OFFSET + PAYLOAD_BLOCK)
 
     with pytest.raises(RflError, match="larger than") as caught:
-        payload.pack(files)
+        payload.pack(files, 1)
     assert caught.value.verdict is Verdict.ENVIRONMENT
 
 

@@ -65,6 +65,17 @@ def test_what_was_not_used_lately_is_removed_and_the_rest_stays(store: Store) ->
     assert not list((store.root / "tmp").iterdir())
 
 
+def test_one_thing_is_removed_by_its_key(store: Store) -> None:
+    for key in ("old", "new"):
+        store.build("kind", key, lambda into: (into / "file").touch())
+
+    for _ in range(2):
+        store.remove("kind", "old")
+
+    assert [p.name for p in (store.root / "kind").iterdir()] == ["new"]
+    assert not list((store.root / "tmp").iterdir())
+
+
 def test_with_no_time_everything_is_removed(store: Store) -> None:
     store.build("kind", "key", lambda into: (into / "file").touch())
 
@@ -524,3 +535,28 @@ def test_a_forbidden_folder_is_explained(tmp_path: Path) -> None:
     error = explain_os_error(PermissionError(errno.EACCES, "Permission denied", "/x"), tmp_path)
 
     assert error.sentence == "cannot use /x: Permission denied"
+
+
+# ---- folders of our own -------------------------------------------------------------------
+
+
+def test_a_scratch_folder_is_empty_and_gone_afterwards(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    left = store.root / "work" / "emit" / str(os.getpid())
+    left.mkdir(parents=True)
+    (left / "of a process that was killed").touch()
+
+    with store.scratch("emit") as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "a").touch()
+
+    assert not folder.exists()
+
+
+def test_a_file_that_is_written_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a.sh"
+    path.touch(0o750)
+
+    write_atomically(path, "b")
+
+    assert path.stat().st_mode & 0o777 == 0o750

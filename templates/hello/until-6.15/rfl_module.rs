@@ -3,8 +3,8 @@
 //! A first kernel module: it says hello, keeps some numbers, and says goodbye.
 //!
 //! A module has no `main`. When it is loaded (`insmod`), the kernel calls
-//! [`RflModule::init`]. From then on it just is there, for others to call. When it
-//! is removed (`rmmod`), the kernel calls [`RflModule::drop`].
+//! [`init`](kernel::Module::init). From then on it just is there, for others to call.
+//! When it is removed (`rmmod`), the kernel calls [`drop`](Drop::drop).
 
 // There is no `std` in the kernel. `core` is there as ever, and the `kernel` crate takes the place
 // of the rest: memory, printing, locks, devices. Its prelude holds what nearly every module needs.
