@@ -236,7 +236,7 @@ def test_checkpatch_names_the_users_files_and_writes_nothing(
     run = rfl("checkpatch", ".", cwd=folder, timeout=GUEST)
 
     assert "checkpatch complains of .," in run.came_to(Verdict.FAIL)
-    assert re.search(r"LONG_LINE_COMMENT: .*\n.*FILE: \./out_of_tree.rs:\d+:", run.stdout)
+    assert re.search(r"LONG_LINE: .*\n.*FILE: \./out_of_tree.rs:\d+:", run.stdout)
     assert re.search(r"SPDX_LICENSE_TAG: .*\n.*FILE: \./helpers.c:1:", run.stdout)
     assert "CAMELCASE" in run.stdout
     assert snapshot(folder) == before
