@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rflbuild.tasking import Run, task
 
+_FRAGMENT = "the fragment to write: NAME for configs/kconfig/NAME.config, or a path"
 _TARGET = "a module of modules/, a kind of templates/, a test of configs/tests/, or a folder"
 
 # ---- the chain -----------------------------------------------------------------------------
@@ -54,6 +55,37 @@ def setup_rustup(run: Run) -> None:
     run("chain.setup_rustup", run.request)
 
 
+# ---- the configuration ---------------------------------------------------------------------
+
+
+@task(help={"save": f"{_FRAGMENT} (default: my.config in this folder)"})
+def menuconfig(run: Run, save: str = "") -> None:
+    """Choose options in the kernel's menu; what you change becomes a small fragment."""
+    run("config.menuconfig", run.request, save)
+
+
+@task(
+    optional=["diff"],
+    help={
+        "get": "print an option's value and no more; may be given again",
+        "set": "OPTION=VALUE into the fragment of --save; may be given again",
+        "why": "tell all about an option: its value, what it hangs on, its help",
+        "diff": "what differs from the base alone, or from a .config, a base or base+fragment",
+        "save": f"{_FRAGMENT}, for --set (default: my.config in this folder)",
+    },
+)
+def config(
+    run: Run,
+    get: list[str] | None = None,
+    set: list[str] | None = None,  # noqa: A002 - the word on the command line
+    why: list[str] | None = None,
+    diff: str = "",
+    save: str = "",
+) -> None:
+    """Look into the kernel's configuration, or put options into a fragment."""
+    run("config.config", run.request, get or (), set or (), why or (), diff, save)
+
+
 # ---- modules -------------------------------------------------------------------------------
 
 
@@ -61,11 +93,23 @@ def setup_rustup(run: Run) -> None:
     help={
         "name": "the new module's name",
         "kind": "what it starts as: a folder of templates/",
+        "in-tree": "put it into the kernel's tree: a source file, its Makefile's line, its Kconfig",
+        "into": "the folder of the kernel for --in-tree",
+        "remove": "undo --in-tree; what was edited since stays",
     }
 )
-def new_module(run: Run, name: str, kind: str = "hello") -> None:
-    """Make modules/NAME/: a Rust module, its Kbuild, its test."""
-    run("modules.new", name, kind, run.request.kernel)
+def new_module(
+    run: Run,
+    name: str,
+    kind: str = "hello",
+    in_tree: bool = False,
+    into: str = "samples/rust",
+    remove: bool = False,
+) -> None:
+    """Make a Rust module and its test: a folder modules/NAME/, or in the kernel's tree."""
+    if in_tree:
+        run("modules.new_in_tree", name, kind, run.request, into, remove=remove)
+    run("modules.new", name, kind, run.request.kernel, remove=remove)
 
 
 @task(help={"target": _TARGET})
@@ -156,6 +200,62 @@ def checkpatch(run: Run, target: str = "", range: str = "") -> None:  # noqa: A0
     run("checks.checkpatch", target or None, run.request, revisions=range or None)
 
 
+# ---- C for Rust ----------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "name": "a C function, or a macro that is called like one",
+        "header": "the header that declares it, such as linux/pci.h",
+        "prototype": "a macro's types, as in 'int foo(struct bar *b)'",
+        "show": "print the Rust signature that bindgen made of it; builds the kernel if need be",
+        "remove": "take out what new-binding has put in",
+    }
+)
+def new_binding(
+    run: Run,
+    name: str,
+    header: str = "",
+    prototype: str = "",
+    show: bool = False,
+    remove: bool = False,
+) -> None:
+    """Make a C function reachable from Rust: its header for bindgen, and a helper if inline."""
+    run(
+        "bindings.new_binding",
+        *(name, run.request, header, prototype),
+        show=show,
+        remove=remove,
+    )
+
+
+# ---- editors -------------------------------------------------------------------------------
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, or a folder with one; without any, all of modules/, or "
+        "the tree of yours that --kernel names",
+    },
+)
+def rust_analyzer(run: Run, target: str = "") -> None:
+    """Set up the folder that an editor opens: rust-analyzer, clangd, errors on save."""
+    run("editor.rust_analyzer", target or None, run.request)
+
+
+@task(
+    json=True,
+    help={
+        "target": "a module of modules/, a folder, or a file of either (default: all of modules/)",
+        "clippy": "let clippy read it too",
+    },
+)
+def check(run: Run, target: str = "", clippy: bool = False) -> None:
+    """Show what the compiler says of a module; --json is what editors ask for on save."""
+    run("editor.check", target or None, run.request, clippy=clippy)
+
+
 # ---- guests --------------------------------------------------------------------------------
 
 
@@ -163,19 +263,75 @@ def checkpatch(run: Run, target: str = "", range: str = "") -> None:  # noqa: A0
     json=True,
     help={
         "target": _TARGET,
+        "builtin": "for a module of the kernel's tree: as a part of the image, not as a .ko",
         "quick": "take only the steps that the test marks `quick`",
         "timeout": "seconds for the whole run (default: none but the steps' own)",
     },
 )
-def qemu_test(run: Run, target: str, quick: bool = False, timeout: float = 0.0) -> None:
+def qemu_test(
+    run: Run, target: str, quick: bool = False, builtin: bool = False, timeout: float = 0.0
+) -> None:
     """Build, boot, load, check, unload, and give a verdict."""
-    run("guests.qemu_test", target, run.request, timeout or None, quick=quick)
+    limit = timeout or None
+    run("guests.qemu_test", target, run.request, limit, quick=quick, builtin=builtin)
 
 
-@task(help={"target": f"{_TARGET}, whose modules are then in /modules"})
-def shell(run: Run, target: str = "") -> None:
+@task(
+    help={
+        "target": f"{_TARGET}, whose modules are then in /modules",
+        "share": "a folder for the guest, at /mnt/NAME; DIR:ro for one it cannot change",
+        "gdb": "stop the guest before its first instruction, until `rfl gdb` comes",
+    }
+)
+def shell(run: Run, target: str = "", share: list[str] | None = None, gdb: bool = False) -> None:
     """Boot the same guest with a prompt for a person."""
-    run("guests.shell", target or None, run.request)
+    run("guests.shell", target or None, run.request, tuple(share or ()), gdb=gdb)
+
+
+# ---- looking inside ------------------------------------------------------------------------
+
+
+@task(
+    kernel=False,
+    help={
+        "target": "which guest, if several wait: its module or its folder in results/",
+        "eval_command": "a command for gdb (its -ex); may be given again",
+        "command": "a file of commands for gdb (its -x); may be given again",
+    },
+)
+def gdb(
+    run: Run,
+    target: str = "",
+    eval_command: list[str] | None = None,
+    command: list[str] | None = None,
+) -> None:
+    """Attach gdb to the guest of `shell --gdb`, with the symbols of kernel and modules."""
+    run("debug.gdb", target, tuple(eval_command or ()), tuple(command or ()))
+
+
+@task(
+    kernel=False,
+    help={
+        "target": "a console.log, a folder of results/, or - for stdin (default: the last crash)"
+    },
+)
+def decode(run: Run, target: str = "") -> None:
+    """Show a stack trace with functions, files and lines."""
+    run("debug.decode", target)
+
+
+# ---- watching ------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "target": _TARGET,
+        "quick": "take only the steps that the test marks `quick`",
+    }
+)
+def watch(run: Run, target: str, quick: bool = False) -> None:
+    """Test at each save, in a guest that goes on from one round to the next."""
+    run("watch.watch", target, run.request, quick=quick)
 
 
 # ---- this checkout -------------------------------------------------------------------------

@@ -51,7 +51,9 @@ def main() -> None:
 
 def _named(tasks: Collection, words: list[str]) -> list[str]:
     """`shell hello` as `shell --target hello`: Invoke knows no optional positional argument."""
-    if len(words) < 2 or words[1].startswith("-") or words[0] not in tasks.task_names:
+    if len(words) < 2 or words[0] not in tasks.task_names:
+        return words
+    if words[1].startswith("-") and words[1] != "-":  # an option; `-` is a file's name
         return words
     arguments = tasks[words[0]].get_arguments(ignore_unknown_help=True)
     if any(argument.positional for argument in arguments):

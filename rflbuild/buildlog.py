@@ -14,6 +14,7 @@ _ERROR = re.compile(
     r"|^(?:ld\.lld|clang|llvm-\w+)(?:-\d+)?: error: "
     r"|^ERROR: modpost: "
     r"|^\S+:\d+: \*\*\* "  # make's own $(error …)
+    r"|^\S*Kconfig[^:\s]*:\d+: "  # scripts/kconfig; its warnings have no blank there
     r"|^\*\*\* "
 )
 _WARNING = re.compile(

@@ -125,10 +125,11 @@ def together(session: Session, jobs: list[Callable[[], object]]) -> None:
             raise
 
 
-def plan(session: Session, request: Request, links: Links) -> Plan:
+def plan(session: Session, request: Request, links: Links, *, bound: bool = True) -> Plan:
     """The kernel that a request means, its source and toolchain made ready.
 
-    What is not in the store yet is fetched and made side by side.
+    What is not in the store yet is fetched and made side by side. With `bound`, what
+    new-binding keeps for it in the workspace is laid over its source.
     """
     arch = check(session, request)
     fetch_source = source.pinned(session, request.kernel) is None
@@ -153,7 +154,18 @@ def plan(session: Session, request: Request, links: Links) -> Plan:
     if not make_root:
         links.add("toolchain", tools.name, tools.key, 0, cached=True)
     config = _compose(session, request, arch, tree)
-    return Plan(arch, tree, tools, config, request.allow_dropped)
+    planned = Plan(arch, tree, tools, config, request.allow_dropped)
+    return with_bindings(session, planned) if bound else planned
+
+
+def with_bindings(session: Session, planned: Plan) -> Plan:
+    """The same kernel with the C functions that the workspace has bound for its Rust."""
+    from rflbuild import bindings
+
+    files = bindings.overlay_files(session.workspace, planned.source)
+    if not files:
+        return planned
+    return kernel.vary(session, planned, files, key_of("bindings", str(session.workspace.root)))
 
 
 def _surely_debian(session: Session, request: Request, arch: Arch) -> bool:

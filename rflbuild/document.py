@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,6 +91,11 @@ def read(path: Path, model: type[Model]) -> Model:
     except msgspec.ValidationError as error:
         raise _explain(path, node, model, value, str(error)) from error
     return result
+
+
+def dump(value: Mapping[str, Any]) -> str:
+    """A mapping as YAML that `read` reads again, its keys in their order."""
+    return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True))
 
 
 def where(path: Path, *steps: str | int) -> str:

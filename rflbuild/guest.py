@@ -15,30 +15,30 @@ import os
 import re
 import socket
 import subprocess
-import tarfile
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
+from rflbuild import payload, stub
 from rflbuild.arch import Arch
-from rflbuild.initramfs import PAYLOAD_BLOCK, PAYLOAD_OFFSET
-from rflbuild.klog import LogReader, Message, Splat
+from rflbuild.console import DRAIN, OWN, Console
+from rflbuild.initramfs import PAYLOAD_OFFSET
+from rflbuild.journal import Journal
+from rflbuild.klog import Splat
 from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
 from rflbuild.session import Session
+from rflbuild.share import Share
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
-PAYLOAD_BYTES = 1 << 30  # of a sparse memory file; what is not written costs nothing
-_OWN = "rfl: "  # begins the messages by which we frame commands
-_DRAIN = 2.0  # seconds for the last messages to come through after an end
 _QMP_TIMEOUT = 5.0
 
 
@@ -63,90 +63,14 @@ class Boot:
     initramfs: Path
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
+    shares: tuple[Share, ...] = ()
+    gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
 
-
-class Console:
-    """The serial port: every byte goes to a file as it comes, and to a LogReader."""
-
-    def __init__(self, port: socket.socket, log: IO[bytes]) -> None:
-        self._port = port
-        self._log = log
-        self._changed = threading.Condition()
-        self.reader = LogReader()
-        self.ended = False
-        self.fault: OSError | None = None  # why the log is not written any more
-        self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
-        self._thread.start()
-
-    def _pump(self) -> None:
-        while True:
-            try:
-                chunk = self._port.recv(65536)
-            except OSError:
-                chunk = b""
-            with self._changed:
-                if chunk:
-                    self._keep(chunk)
-                    self.reader.feed(chunk)
-                else:
-                    self.ended = True
-                self._changed.notify_all()
-            if not chunk:
-                return
-
-    def _keep(self, chunk: bytes) -> None:
-        """Write to the log; a full disk must not stop the reading, or the guest would hang."""
-        if self.fault is None:
-            try:
-                self._log.write(chunk)
-                self._log.flush()
-            except OSError as error:
-                self.fault = error
-
-    def wait_for(self, pattern: re.Pattern[str], mark: int, seconds: float) -> bool:
-        """Whether a message that matches comes, or has come since the mark, in time."""
-        deadline = time.monotonic() + seconds
-        with self._changed:
-            while True:
-                messages = self.reader.messages
-                while mark < len(messages):
-                    if pattern.search(messages[mark].text):
-                        return True
-                    mark += 1
-                left = deadline - time.monotonic()
-                if left <= 0 or self.ended:
-                    return False
-                self._changed.wait(left)
-
-    def mark(self) -> int:
-        """Where messages that come from now on begin."""
-        with self._changed:
-            return len(self.reader.messages)
-
-    def since(self, mark: int) -> list[Message]:
-        """The kernel's messages since a mark, without our own framing."""
-        with self._changed:
-            return [m for m in self.reader.messages[mark:] if not m.text.startswith(_OWN)]
-
-    def splats(self) -> list[Splat]:
-        """Reports of trouble so far."""
-        with self._changed:
-            return list(self.reader.splats)
-
-    def drain(self, seconds: float) -> None:
-        """Wait until QEMU has closed the port, for so long at most."""
-        self._thread.join(seconds)
-
-    def close(self) -> None:
-        """Take what still comes of an ended QEMU, then read and write no more."""
-        self.drain(_DRAIN)
-        with contextlib.suppress(OSError):
-            self._port.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-
-    def send(self, text: bytes) -> None:
-        """Type on the serial port."""
-        self._port.sendall(text)
+    @property
+    def shown(self) -> str:
+        """The machine in a few words."""
+        machine = self.machine
+        return f"{self.accelerator.upper()}, {machine.cpus} CPUs, {machine.memory}"
 
 
 class Guest:
@@ -162,6 +86,7 @@ class Guest:
         self.command: list[str] = []
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
+        self._payloads = 0
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -186,10 +111,19 @@ class Guest:
         stack.callback(os.close, self._payload)
         os.ftruncate(self._payload, PAYLOAD_BYTES)
         serial, shell, control = (t.fileno() for t in theirs)
-        wires = Wires(serial, shell, control, self._payload)
         boot = self._boot
+        shares = []
+        for share in boot.shares:
+            shares.append(os.open(share.directory, os.O_RDONLY | os.O_DIRECTORY))
+            stack.callback(os.close, shares[-1])
+        if boot.gdb:
+            theirs.append(stack.enter_context(stub.listen(self._folder)))
+        debugger = theirs[-1].fileno() if boot.gdb else None
+        wires = Wires(serial, shell, control, self._payload, tuple(shares), debugger)
         variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
-        arguments = kernel_arguments(boot.arch, boot.machine, variables, person=boot.person)
+        arguments = kernel_arguments(
+            boot.arch, boot.machine, variables, person=boot.person, gdb=boot.gdb
+        )
         self.command = qemu(
             boot.arch,
             boot.machine,
@@ -199,13 +133,17 @@ class Guest:
             arguments,
             wires,
             person=boot.person,
+            shares=boot.shares,
         )
         argv = boot.toolchain.command(
             self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
         )
-        console_log = stack.enter_context((self._folder / "console.log").open("wb"))
-        self._shell_log = stack.enter_context((self._folder / "shell.log").open("w"))
-        self.console = Console(ours[0], console_log)
+        self._journals = {
+            name: stack.enter_context(Journal(self._folder / name))
+            for name in ("console.log", "shell.log")
+        }
+        self._shell_log = stack.enter_context(io.TextIOWrapper(self._journals["shell.log"]))
+        self.console = Console(ours[0], self._journals["console.log"])
         stack.callback(self.console.close)
         self._qemu_log = self._folder / "qemu.log"
         with self._qemu_log.open("wb") as log:
@@ -235,24 +173,35 @@ class Guest:
         """Wait until the person at the shell has ended QEMU; returns its exit status."""
         return self._process.wait()
 
+    def begin_run(self, folder: Path) -> None:
+        """Begin another run in this guest: its logs go on in the run's own folder.
+
+        They take along what they hold, so that a line of the log has one number for as
+        long as the guest runs.
+        """
+        for name, journal in self._journals.items():
+            journal.move_to(folder / name)
+        with contextlib.suppress(FileNotFoundError):  # this was interrupted before
+            self._qemu_log.rename(folder / self._qemu_log.name)
+        self._qemu_log = folder / self._qemu_log.name
+        self._folder = folder
+
     def put(self, files: Mapping[str, Path]) -> None:
-        """Bring files into the guest's /modules, by name, over the disk that waits for them."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for name, path in files.items():
-                tar.add(path, arcname=name, recursive=False, filter=_plain)
-        blocks = -(-len(archive.getbuffer()) // PAYLOAD_BLOCK)
-        content = f"{blocks}\n".encode().ljust(PAYLOAD_BLOCK) + archive.getbuffer()
-        if len(content) + PAYLOAD_OFFSET > PAYLOAD_BYTES:
-            raise environment_error(
-                f"the files for the guest are larger than {PAYLOAD_BYTES} bytes"
-            )
+        """Bring files into the guest's /modules, by name, over the disk that waits for them.
+
+        It can be done again with other files, for `unpack` to bring in beside the former.
+        """
+        session, toolchain = self._session, self._boot.toolchain
+        self._payloads += 1
+        stripped = payload.without_debug_info(session, toolchain, files)
+        content = payload.pack(stripped, self._payloads)
         with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
             memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
 
     def unpack(self, timeout: float) -> None:
         """Let the guest unpack what `put` brought."""
-        answer = self._run("unpack", "unpack", timeout)
+        words = f"unpack {self._payloads}"
+        answer = self._run(words, words, timeout)
         if answer.status:
             raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
 
@@ -284,7 +233,7 @@ class Guest:
             self._shell_log.flush()
             raise
         seconds = time.monotonic() - begun
-        self.console.wait_for(re.compile(rf"^{_OWN}end {number}$"), mark, _DRAIN)
+        self.console.wait_for(re.compile(rf"^{OWN}end {number}$"), mark, DRAIN)
         output = _text(self._shell.before)
         status = int(match[1])
         self.taint = int(match[2])
@@ -314,7 +263,7 @@ class Guest:
 
     def _timed_out(self, what: str, timeout: float) -> RflError:
         if self._panicked():
-            self.console.drain(_DRAIN)
+            self.console.drain(DRAIN)
             return self._ended()
         mark = self.console.mark()
         self._show_blocked()
@@ -339,12 +288,12 @@ class Guest:
             time.sleep(0.2)
 
     def _ended(self) -> RflError:
-        self.console.drain(_DRAIN)
+        self.console.drain(DRAIN)
         splats = self.console.splats()
         if splats:
             return crash(splats[0], self._folder)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DRAIN)
+            self._process.wait(DRAIN)
         words = self._qemu_log.read_text(errors="replace").strip()
         status = self._process.poll()
         log = self._folder / "console.log"
@@ -392,6 +341,22 @@ class Guest:
             why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
             raise environment_error(f"QEMU does not do `{command}`: {why}") from error
 
+    def trouble(self, mark: int) -> RflError | None:
+        """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
+        for splat in self.console.splats():
+            if splat.head.line > mark:
+                return crash(splat, self._folder)
+        if self.console.ended:
+            log = self._folder / "console.log"
+            return environment_error(f"the guest has ended by itself; see {log}")
+        return None
+
+    def end(self) -> None:
+        """End QEMU from any thread; one that waits for the guest gets its RflError."""
+        process = getattr(self, "_process", None)  # there is none before it was started
+        if process:
+            self._session.processes.stop(process)
+
     def stop(self) -> None:
         """End QEMU and close the logs."""
         self._stack.close()
@@ -411,14 +376,6 @@ def _text(said: object) -> str:
     """What came from the shell's terminal; pexpect has no bytes where nothing was read."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else ""
     return text.replace("\r\n", "\n")
-
-
-def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """A tar entry that says nothing of the host's users and times."""
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mtime = 0
-    return entry
 
 
 def _close_quietly(loop: Any, client: Any) -> None:

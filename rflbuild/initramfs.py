@@ -17,7 +17,7 @@ from rflbuild.verdict import environment_error
 ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 PAYLOAD_SERIAL = "rfl-payload"
 PAYLOAD_OFFSET = 1 << 20
-PAYLOAD_BLOCK = 4096
+PAYLOAD_BLOCK = 1 << 16
 _PACKAGE = "busybox-static"
 _INIT = "init.j2"
 _DESCRIPTION = "initramfs.desc.j2"

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from rflbuild import document
+from rflbuild import document, fragment
 from rflbuild.arch import Arch
+from rflbuild.fragment import Option
 from rflbuild.source import Source
 from rflbuild.store import key_of
 from rflbuild.verdict import usage_error
-
-_SET = re.compile(
-    r"CONFIG_(?P<name>\w+)=(?P<value>\"(?:[^\"\\]|\\.)*\"|[^\s#]+)\s*(?:#(?P<word>.*))?$"
-)
-_UNSET = re.compile(r"# CONFIG_(?P<name>\w+) is not set\s*(?:#(?P<word>.*))?$")
-_VERSIONS = re.compile(r"\b(?P<which>since|until) (?P<version>\d+\.\d+)\b")
 
 
 class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,15 +23,6 @@ class Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     make: str
     fragments: tuple[str, ...]
     objects: int
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option that was asked for: `name` without CONFIG_, and where it stands."""
-
-    name: str
-    value: str
-    where: str
 
 
 @dataclass(frozen=True)
@@ -59,15 +43,14 @@ class Kconfig:
         """Equal for configurations that ask for the same."""
         return key_of(self.target, sorted((o.name, o.value) for o in self.options))
 
+    def with_options(self, options: Sequence[Option]) -> Kconfig:
+        """The same with options on top, whose word is the last."""
+        merged = {option.name: option for option in (*self.options, *options)}
+        return replace(self, options=tuple(merged.values()))
+
     def text(self) -> str:
         """The options as lines of a .config."""
-        return "".join(_line(option) for option in self.options)
-
-
-def _line(option: Option) -> str:
-    if option.value == "n":
-        return f"# CONFIG_{option.name} is not set\n"
-    return f"CONFIG_{option.name}={option.value}\n"
+        return "".join(f"{option.line}\n" for option in self.options)
 
 
 def compose(
@@ -84,34 +67,18 @@ def compose(
         raise usage_error(
             f"unknown base `{base}`; configs/kconfig/bases.yaml has: {', '.join(known)}"
         )
-    options: dict[str, Option] = {}
     arch_yaml = configs / "arch" / f"{arch.name}.yaml"
-    parsed = list(_parse(arch.kconfig.splitlines(), arch_yaml, _offset(arch_yaml), source))
+    parsed = list(fragment.parse(arch.kconfig.splitlines(), arch_yaml, _offset(arch_yaml), source))
     for name in (*known[base].fragments, *fragments):
-        path = _fragment(configs, name)
-        parsed += _parse(path.read_text(errors="replace").splitlines(), path, 1, source)
-    for option in parsed:
-        options[option.name] = option
+        path = fragment.find(configs, name)
+        parsed += fragment.parse(path.read_text(errors="replace").splitlines(), path, 1, source)
     label = "+".join([base, *(Path(name).stem for name in fragments)])
-    return Kconfig(label, known[base].make, tuple(options.values()), known[base].objects)
+    return Kconfig(label, known[base].make, (), known[base].objects).with_options(parsed)
 
 
 def bases(configs: Path) -> dict[str, Base]:
     """The bases of configs/kconfig/bases.yaml by name."""
     return document.read(configs / "kconfig" / "bases.yaml", dict[str, Base])
-
-
-def _fragment(configs: Path, name: str) -> Path:
-    named = configs / "kconfig" / f"{name}.config"
-    if named.is_file():
-        return named
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    known = sorted(p.stem for p in (configs / "kconfig").glob("*.config"))
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"configs/kconfig/ has: {', '.join(known)}"
-    raise usage_error(f"there is no fragment `{name}`, nor a file of that name; {hint}")
 
 
 def _offset(arch_yaml: Path) -> int:
@@ -120,32 +87,6 @@ def _offset(arch_yaml: Path) -> int:
         if line.startswith("kconfig:"):
             return number + 1
     return 1
-
-
-def _parse(lines: Iterable[str], path: Path, first: int, source: Source) -> Iterable[Option]:
-    for number, line in enumerate(lines, first):
-        text = line.strip()
-        found = _SET.match(text)
-        unset = _UNSET.match(text)
-        if found:
-            if _applies(found["word"] or "", source):
-                yield Option(found["name"], found["value"], f"{path}:{number}")
-        elif unset:
-            if _applies(unset["word"] or "", source):
-                yield Option(unset["name"], "n", f"{path}:{number}")
-        elif text and not text.startswith("#"):
-            raise usage_error(
-                f"{path}:{number}: `{text}` is no option: write CONFIG_NAME=value, "
-                "or `# CONFIG_NAME is not set`"
-            )
-
-
-def _applies(word: str, source: Source) -> bool:
-    for match in _VERSIONS.finditer(word):
-        version = tuple(int(part) for part in match["version"].split("."))
-        if (source.version[:2] >= version) != (match["which"] == "since"):
-            return False
-    return True
 
 
 def read(path: Path) -> dict[str, str]:
@@ -158,12 +99,13 @@ def read(path: Path) -> dict[str, str]:
     return values
 
 
-def dropped(wanted: Kconfig, config: dict[str, str]) -> list[Option]:
+def dropped(wanted: Kconfig, config: Mapping[str, str]) -> list[Option]:
     """The options that the kernel's configuration did not take over as asked."""
-    return [o for o in wanted.options if not _same(o.value, config.get(o.name, "n"))]
+    return [o for o in wanted.options if not same_value(o.value, config.get(o.name, "n"))]
 
 
-def _same(wanted: str, got: str) -> bool:
+def same_value(wanted: str, got: str) -> bool:
+    """Whether a value is the one that was asked for; a number may be written otherwise."""
     if wanted == got:
         return True
     try:
@@ -172,7 +114,9 @@ def _same(wanted: str, got: str) -> bool:
         return False
 
 
-def explain(source: Source, arch: Arch, options: Sequence[Option], config: dict[str, str]) -> str:
+def explain(
+    source: Source, arch: Arch, options: Sequence[Option], config: Mapping[str, str]
+) -> str:
     """For each dropped option a line: where it was asked for, what became of it, and why."""
     from rflbuild.kconfig_tree import KconfigTree
 

@@ -8,6 +8,7 @@ skipped, because a wrong Kconfig file is for make to report.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -72,11 +73,16 @@ class Entry:
     parent: Entry | None
     type: str = ""
     transitional: bool = False
+    help: str = ""
     clauses: dict[str, list[Clause]] = field(default_factory=dict)
 
     def all(self, keyword: str) -> Sequence[Clause]:
         """The clauses of one keyword, in the order they are written."""
         return self.clauses.get(keyword, ())
+
+    def help_text(self) -> str:
+        """The help as it is meant to be read: without its margin."""
+        return textwrap.dedent(self.help.expandtabs()).strip("\n")
 
     def choice(self) -> Entry | None:
         """The choice that this is a member of."""
@@ -163,6 +169,8 @@ class _Reader:
         for line, keyword, rest in _statements(path.read_text(errors="replace")):
             if keyword in _ATTRIBUTES:
                 entry.add(keyword, Clause(self._macros.expand(rest), file, line))
+            elif keyword == "help":
+                entry.help = rest
             elif keyword in _ENTRIES:
                 entry = self._entry(keyword, Clause(rest, file, line), parent)
                 parent = entry if keyword in _BLOCK_ENDS.values() else parent
@@ -191,7 +199,10 @@ _KEYWORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, str]]:
-    """The line number, the first word and the rest of each statement of a Kconfig file."""
+    """The line number, the first word and the rest of each statement of a Kconfig file.
+
+    The rest of `help` is the text that comes in the lines after it.
+    """
     lines = text.split("\n")
     at = 0
     while at < len(lines):
@@ -202,6 +213,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, str]]:
             continue
         if match[0] == "help":
             at = _end_of_help(lines, at)
+            yield first + 1, "help", "\n".join(lines[first + 1 : at])
             continue
         while line.endswith("\\") and at < len(lines):
             line = line[:-1] + lines[at].strip()

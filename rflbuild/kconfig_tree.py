@@ -77,19 +77,35 @@ class KconfigTree:
         self._srcarch = srcarch
         self._entries: dict[str, list[Entry]] = defaultdict(list)
         self._types: dict[str, str] = {}
-        self._selects: dict[str, list[tuple[Entry, Clause]]] = defaultdict(list)
+        self._forces: dict[str, dict[str, list[tuple[Entry, Clause]]]] = {
+            keyword: defaultdict(list) for keyword in ("select", "imply")
+        }
         for entry in entries:
             self._entries[entry.name].append(entry)
             # The first type counts (menu_set_type, menu.c).
             self._types[entry.name] = self._types.get(entry.name) or entry.type
-            for clause in entry.all("select"):
-                for target in clause.text.split(maxsplit=1)[:1]:
-                    self._selects[target].append((entry, clause))
+            for keyword, forces in self._forces.items():
+                for clause in entry.all(keyword):
+                    for target in clause.text.split(maxsplit=1)[:1]:
+                        forces[target].append((entry, clause))
 
     @classmethod
     def read(cls, source: Path, srcarch: str) -> KconfigTree:
         """The tree below source/Kconfig; `srcarch` names the folder below source/arch."""
         return cls(source, srcarch, read_entries(source, srcarch))
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """The type of each option, "" for one without."""
+        return self._types
+
+    def entries(self, name: str) -> Sequence[Entry]:
+        """The definitions of an option, in the kernel's order; none if it is unknown."""
+        return self._entries.get(name, ())
+
+    def forces(self, keyword: str, name: str) -> Sequence[tuple[Entry, Clause]]:
+        """What has a `select` or an `imply` of an option, and its clause."""
+        return self._forces[keyword].get(name, ())
 
     def explain(self, name: str, wanted: str, config: Mapping[str, str]) -> Explanation:
         """Why option `name` is not `wanted` in the configuration that make came to.
@@ -164,7 +180,7 @@ class KconfigTree:
         if question.wanted == "m" and not values.tristate("MODULES"):
             return f"cannot be a module: {values.shown(Symbol('MODULES'))}"
         culprits = []
-        for entry, clause in self._selects[question.name]:
+        for entry, clause in self.forces("select", question.name):
             symbol = Symbol(entry.name)
             limits = [*entry.dependencies(), *_conditions(clause)]
             if values.span(junction("&&", (symbol, *(c.expr for c in limits)))).low > wanted:
@@ -193,7 +209,7 @@ class KconfigTree:
         """
         ranks: dict[str, tuple[bool, bool, int, str]] = {}
         family = question.name.partition("_")[0]
-        for entry, clause in self._selects[question.name]:
+        for entry, clause in self.forces("select", question.name):
             limits = question.unmet(_conditions(clause))
             lacks = len(limits) + len(question.unmet(entry.visibility()))
             told = " && ".join(question.values.shown(part.expr) for part in limits)

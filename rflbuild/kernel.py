@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import buildlog, kconfig, requirements
+from rflbuild import buildlog, kconfig, overlay, requirements
 from rflbuild.arch import Arch
+from rflbuild.fragment import Option
 from rflbuild.kconfig import Kconfig
+from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source
-from rflbuild.store import key_of, write_atomically
+from rflbuild.store import LOCK, key_of, remove_tree, write_atomically
 from rflbuild.toolchain import Toolchain
-from rflbuild.verdict import RflError, Verdict, usage_error
+from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 RECIPE = 3  # raise it when the way a kernel is built changes
 _GIGABYTES = {"virt": 1.5, "defconfig": 12.0}
 _TIMEOUT = 6 * 3600.0
 _CONFIGURE_TIMEOUT = 300.0
+_COPY_TIMEOUT = 600.0
 _MANIFEST = "rflbuild.json"
+_SEEDED = ".rflbuild-seeded"  # the whole of another build folder is here
+_BUILT = ".rflbuild-built"  # the key of the plan that was last built to its end
 # The same key gives the same image, byte for byte
 # (Documentation/kbuild/reproducible-builds.rst).
 _REPRODUCIBLE = {
@@ -61,6 +67,16 @@ class Kernel:
         """What QEMU's -kernel takes."""
         return self.out / self.arch.image
 
+    def module(self, name: str) -> Path | None:
+        """The NAME.ko that the kernel's own build made, such as a sample."""
+        order = self.out / "modules.order"
+        wanted = {name, name.replace("_", "-"), name.replace("-", "_")}
+        for line in order.read_text().split() if order.is_file() else []:
+            path = (self.out / line).with_suffix(".ko")
+            if path.name in wanted:
+                return path
+        return None
+
     @property
     def cached(self) -> bool:
         """Whether it was there already."""
@@ -71,7 +87,8 @@ class Kernel:
 class Plan:
     """A kernel that was asked for, and everything that can change what it will be.
 
-    `needs` is the module.yaml that its configuration must fit.
+    `needs` is the module.yaml that its configuration must fit. `base` is the kernel
+    that it is a variation of, and from whose build folder it is built on.
     """
 
     arch: Arch
@@ -80,10 +97,11 @@ class Plan:
     config: Kconfig
     allow_dropped: bool = False
     needs: Path | None = None
+    base: Plan | None = None
 
     @property
     def key(self) -> str:
-        """The key under which the kernel is, or will be, in the store."""
+        """A key of everything that the kernel is made from."""
         parts = (self.source.key, self.toolchain.key, self.arch.make_arch, self.arch.image)
         return key_of("kernel", RECIPE, parts, self.config.key, self.allow_dropped)
 
@@ -109,7 +127,7 @@ def make(
         *toolchain.make_variables,
         *words,
     ]
-    return toolchain.command(argv, cwd=out, read=[source.path], write=[out, *write])
+    return toolchain.command(argv, cwd=out, read=source.mounts, write=[out, *write])
 
 
 def variables(session: Session, toolchain: Toolchain, source: Source) -> list[str]:
@@ -136,8 +154,32 @@ def build_environment(session: Session) -> Mapping[str, str]:
     }
 
 
+def vary(
+    session: Session,
+    plan: Plan,
+    files: Mapping[str, str],
+    scope: str,
+    options: Sequence[Option] = (),
+) -> Plan:
+    """A variation of a plan: files laid over its source, and options on top.
+
+    It is built on from the plan's own kernel, in a folder that it shares with what is
+    of the same `scope`. A tree of the user's gets the options alone.
+    """
+    base = plan.base or plan
+    return replace(
+        plan,
+        source=overlay.lay(session, plan.source, files, scope),
+        config=plan.config.with_options(options),
+        base=base,
+    )
+
+
 def build(session: Session, plan: Plan) -> Kernel:
     """The kernel of a plan, built if it is not there yet.
+
+    A source with an overlay is built on in a folder that stays, made from the kernel
+    without it, and only if what is built there is not this.
 
     Raises RflError(usage) when an option that was asked for is dropped or does not
     fit the plan's module, before anything is compiled, and RflError(build-error)
@@ -146,14 +188,19 @@ def build(session: Session, plan: Plan) -> Kernel:
     begun = time.monotonic()
     key = plan.key
     if plan.source.mutable:
-        out = session.store.work("kernel", key).resolve()  # what Kbuild saves names it
-        with session.store.lock(f"kernel-{key}"):
-            _refuse_in_place(plan.source.path)
+        folder = plan.base.key if plan.base else key
+        out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
+        with session.store.lock(f"kernel-{folder}", at=out.with_suffix(LOCK)):
+            refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
-            plan.arch, plan.source, plan.toolchain, plan.config.label, _state(out), out, seconds
+            plan.arch, plan.source, plan.toolchain, plan.config.label, state(out), out, seconds
         )
+    if plan.source.overlay and plan.base:
+        out, built = _build_overlaid(session, plan, plan.base, plan.source.overlay)
+        seconds = time.monotonic() - begun if built else 0.0
+        return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
     cached = session.store.has("kernel", key)
     if cached:
         _check_options(plan, session.store.path("kernel", key))
@@ -166,14 +213,103 @@ def build(session: Session, plan: Plan) -> Kernel:
     return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
 
 
-def _state(out: Path) -> str:
+def is_built(session: Session, plan: Plan) -> bool:
+    """Whether a kernel that is not the user's own tree's is there, without building anything."""
+    if not (plan.source.overlay and plan.base):
+        return session.store.has("kernel", plan.key)
+    name = key_of(plan.base.key, plan.source.overlay.scope)
+    built = session.store.path("work/kernel", name) / _BUILT
+    return built.is_file() and built.read_text() == plan.key
+
+
+def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> tuple[Path, bool]:
+    """The build folder of a kernel with an overlay, and whether anything had to be built."""
+    name = key_of(base.key, laid.scope)
+    out = session.store.work("kernel", name).resolve()
+    with session.store.lock(f"kernel-{name}", at=out.with_suffix(LOCK)):
+        overlay.write(plan.source)
+        built = out / _BUILT
+        if built.is_file() and built.read_text() == plan.key:
+            _check_options(plan, out)
+            return out, False
+        built.unlink(missing_ok=True)
+        if not (out / _SEEDED).is_file():
+            _seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
+        _make_all(session, plan, out)
+        write_atomically(built, plan.key)
+    return out, True
+
+
+def _seed(session: Session, origin: Path, out: Path) -> None:
+    """Make a build folder from another, times of change and all."""
+    session.store.require_space(_GIGABYTES["virt"], "a kernel with an overlay")
+    remove_tree(out)
+    out.mkdir()
+    done = session.processes.run(
+        ["cp", "--archive", "--reflink=auto", f"{origin}/.", str(out)], timeout=_COPY_TIMEOUT
+    )
+    if done.status:
+        raise session.store.full_disk() or environment_error(
+            f"cannot copy {origin} to {out}: {done.output.strip()}"
+        )
+    _rename(out / "Makefile", origin, out)
+    _rename_in_commands(out)
+    (out / _SEEDED).touch()
+
+
+def _rename(file: Path, before: Path | str, after: Path) -> None:
+    """Rewrite a file that names its build folder for another place."""
+    file.write_text(file.read_text().replace(str(before), str(after)))
+
+
+def _rename_in_commands(out: Path) -> None:
+    """Rewrite the commands that Kbuild has saved for the folder in which they were run.
+
+    Those of Rust name it (OBJTREE in rust/Makefile), and one that differs from its
+    saved words is run again.
+    """
+    core = out / "rust" / ".core.o.cmd"
+    found = re.search(r"\bOBJTREE=(\S+)", core.read_text()) if core.is_file() else None
+    if not found:
+        return
+    for folder, _, names in os.walk(out):
+        for name in names:
+            if name.endswith(".cmd") and found[1] in (Path(folder, name)).read_text():
+                _rename(Path(folder, name), found[1], out)
+
+
+def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
+    """A kernel that was built a while ago as it is now, without building it.
+
+    One from the user's folder may have been built anew by another run meanwhile.
+    """
+    if not plan.source.mutable:
+        return built
+    name = (plan.base or plan).key
+    with session.store.lock(f"kernel-{name}", at=built.out.with_suffix(LOCK)):
+        return replace(built, key=state(built.out))
+
+
+def as_built(session: Session, plan: Plan) -> Kernel | None:
+    """The kernel of a user's tree as it was last built, without asking make; None if it was not.
+
+    For an editor, which cannot wait for make to find that there is nothing to do.
+    """
+    out = session.store.root / "work" / "kernel" / (plan.base or plan).key
+    if not plan.source.mutable or not (out / plan.arch.image).is_file():
+        return None
+    label = plan.config.label
+    return Kernel(plan.arch, plan.source, plan.toolchain, label, state(out), out, 0.0)
+
+
+def state(out: Path) -> str:
     """The key of a kernel that may change: from what its modules are built against."""
     names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
     stats = [(out / name).stat() for name in names if (out / name).exists()]
     return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
 
 
-def _refuse_in_place(tree: Path) -> None:
+def refuse_in_place(tree: Path) -> None:
     """An O= build needs a clean tree; make says so in nine lines, we in one sentence."""
     for name in (".config", "include/config"):
         if (tree / name).exists():
@@ -217,7 +353,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
         )
     if done.status:
         raise session.store.full_disk() or buildlog.failure("the kernel", done.output, str(log))
-    if plan.source.mutable:
+    if plan.source.mutable or plan.source.overlay:
         return
     after = os.times()
     spent = (after.children_user + after.children_system) - (
@@ -234,9 +370,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
     (out / _MANIFEST).write_text(json.dumps(figures, indent=1))
     session.store.note(f"objects-{plan.config.label}-{plan.arch.name}", figures)
     # The folder moves to its place in the store after this.
-    final = session.store.path("kernel", plan.key)
-    makefile = out / "Makefile"
-    makefile.write_text(makefile.read_text().replace(str(out), str(final)))
+    _rename(out / "Makefile", out, session.store.path("kernel", plan.key))
 
 
 def _check_options(plan: Plan, out: Path) -> None:
@@ -274,23 +408,41 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
 
 def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
     """Make .config and hold it against what was asked for."""
-    config = out / ".config"
-    for target in (plan.config.target, "olddefconfig"):
-        if target == "olddefconfig":
-            with config.open("a") as file:
-                file.write(plan.config.text())
-        done = session.processes.run(
-            plan.make(out, target),
-            timeout=_CONFIGURE_TIMEOUT,
-            cwd=out,
-            env=build_environment(session),
-            log=log,
+    make_config(session, plan, out, plan.config.target, log)
+    complete_config(session, plan, out, log)
+    refuse_dropped(session, plan, kconfig.read(out / ".config"))
+
+
+def make_config(session: Session, plan: Plan, out: Path, target: str, log: Path) -> None:
+    """Run one of make's configuration targets, such as `allnoconfig`, in a build folder.
+
+    Raises RflError(build-error) with the words of Kconfig.
+    """
+    done = session.processes.run(
+        plan.make(out, target),
+        timeout=_CONFIGURE_TIMEOUT,
+        cwd=out,
+        env=build_environment(session),
+        log=log,
+    )
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure(
+            f"the configuration ({target})", done.output, str(log)
         )
-        if done.status:
-            raise session.store.full_disk() or buildlog.failure(
-                f"the configuration ({target})", done.output, str(log)
-            )
-    values = kconfig.read(config)
+
+
+def complete_config(session: Session, plan: Plan, out: Path, log: Path) -> None:
+    """Put a plan's options on top of the .config that its base's target made."""
+    with (out / ".config").open("a") as file:
+        file.write(plan.config.text())
+    make_config(session, plan, out, "olddefconfig", log)
+
+
+def refuse_dropped(session: Session, plan: Plan, values: Mapping[str, str]) -> None:
+    """Raise RflError(usage) if a plan's options are not in the .config that came of them.
+
+    Where that is allowed it is only told.
+    """
     lost = kconfig.dropped(plan.config, values)
     if not lost:
         return

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rflbuild.arch import Arch
 from rflbuild.initramfs import PAYLOAD_SERIAL
+from rflbuild.share import Share
 from rflbuild.testspec import Machine
 
 
 @dataclass(frozen=True)
 class Wires:
-    """File descriptors that QEMU inherits: two consoles, its control socket, a disk."""
+    """File descriptors that QEMU inherits: two consoles, its control socket, a disk.
+
+    `shares` are open folders, in the order of the machine's; `gdb` listens for a debugger.
+    """
 
     serial: int
     shell: int
     control: int
     payload: int
+    shares: tuple[int, ...] = ()
+    gdb: int | None = None
 
     def all(self) -> tuple[int, ...]:
         """The descriptors to pass on."""
-        return (self.serial, self.shell, self.control, self.payload)
+        debugger = () if self.gdb is None else (self.gdb,)
+        return (self.serial, self.shell, self.control, self.payload, *self.shares, *debugger)
 
 
 def kernel_arguments(
-    arch: Arch, machine: Machine, variables: Mapping[str, str], *, person: bool
+    arch: Arch, machine: Machine, variables: Mapping[str, str], *, person: bool, gdb: bool = False
 ) -> str:
     """The kernel's command line; `variables` come to be the environment of /init.
 
     A panic reboots at once, which -no-reboot turns into QEMU's end; every
     message reaches the console, and ours to /dev/kmsg are not rationed
-    (Documentation/admin-guide/kernel-parameters.txt).
+    (Documentation/admin-guide/kernel-parameters.txt). For `gdb` the kernel stays
+    where its symbols say (Documentation/process/debugging/gdb-kernel-debugging.rst).
     """
     fixed = [
         f"console={arch.qemu.console}",
@@ -45,6 +53,8 @@ def kernel_arguments(
     if person:
         columns, rows = os.get_terminal_size()
         fixed += ["rfl.person", f"rfl.size={rows}x{columns}"]
+    if gdb:
+        fixed.append("nokaslr")
     given = [f"{name}={value}" for name, value in variables.items()]
     own = [*arch.qemu.append.split(), *machine.append.split()]
     return " ".join([*fixed, *given, *own])
@@ -60,10 +70,12 @@ def qemu(
     wires: Wires,
     *,
     person: bool,
+    shares: Sequence[Share] = (),
 ) -> list[str]:
     """QEMU's command line for a machine; `accelerator` is `kvm` or `tcg`.
 
-    The shell of a `person` is on QEMU's own terminal, where Ctrl-A x ends it.
+    The shell of a `person` is on QEMU's own terminal, where Ctrl-A x ends it. With
+    a wire for gdb the machine waits for the debugger before its first instruction.
     """
     shell = f"socket,id=shell,fd={wires.shell}"
     if person:
@@ -89,6 +101,22 @@ def qemu(
         command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
     for netdev in machine.netdevs:
         command += ["-netdev", netdev]
+    for number, folder in enumerate(wires.shares):
+        command += _share(f"share{number}", shares[number], folder)
+    if wires.gdb is not None:
+        command += ["-chardev", f"socket,id=gdb,fd={wires.gdb},server=on,wait=off"]
+        command += ["-gdb", "chardev:gdb", "-S"]
     for device in machine.devices:
         command += ["-device", device]
     return command
+
+
+def _share(name: str, share: Share, folder: int) -> list[str]:
+    """A folder over 9p. What the guest makes in it is QEMU's user's, who is ours.
+
+    With `none` QEMU lets a change of owner that the host forbids pass (QEMU
+    manual, "-fsdev"); `remap` keeps files of several file systems apart.
+    """
+    words = f"local,id={name},path=/proc/self/fd/{folder},security_model=none,multidevs=remap"
+    words += ",readonly=on" if share.read_only else ""
+    return ["-fsdev", words, "-device", f"virtio-9p-pci,fsdev={name},mount_tag={share.name}"]

@@ -24,20 +24,26 @@ from rflbuild.session import Session, Workspace
 from rflbuild.store import key_of, remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, usage_error
 
-_RECIPE = 1  # raise it when the way a module is built changes
+_RECIPE = 2  # raise it when the way a module is built changes
 _TIMEOUT = 1800.0
 _MOST_FILES = 2000
 _MOST_BYTES = 64_000_000
 # What an external module's build leaves (the kernel's Makefile, target `clean`).
 _PRODUCT = re.compile(
     r"(.*\.(o|ko|mod|mod\.c|a|so|rmeta|d|su|dwo|symtypes|order|symvers|i|ll|rsi|s)|\..*\.(cmd|d)"
-    r"|rust-project\.json|Module\.symvers|modules\.order|bindings_generated\.(h|rs))$"
+    r"|rust-project\.json|compile_commands\.json|Module\.symvers|modules\.order"
+    r"|bindings_generated\.(h|rs))$"
 )
-_SKIPPED_FOLDERS = {".git", ".tmp_versions", ".venv", "__pycache__", "results", "target"}
+_SKIPPED_FOLDERS = {"__pycache__", "results", "target"}
+# Hidden files are editors' swap files and settings; beside them editors leave backups
+# (`a.rs~`), what they saved by themselves (Emacs: `#a.rs#`) and, for a moment, files by which
+# they find out whether they may write (Vim: `4913`), or safe copies (JetBrains).
+_EDITORS = re.compile(r"\..*|.*~|#.*#|4913|.*___jb_(tmp|old)___")
 # `  --> hello.rs:3:5` of rustc's, `hello.c:3:5: error: …` of clang's.
 _RELATIVE = re.compile(
     r"^(?P<lead> *(?:--> |::: )?)(?P<path>[\w+-][\w./+-]*\.(?:rs|c|h|S))(?=:\d)", re.MULTILINE
 )
+_PLAIN_PATH = re.compile(r"[\w./+~@-]+", re.ASCII)  # a path that make and the shell leave alone
 _OBJ_M = re.compile(r"\bobj-(?:m|\$\(\w+\))\s*[:+?]?=|\bobj-m\b")
 
 
@@ -84,13 +90,17 @@ def at(directory: Path, shown: str) -> Module:
     """The module in a folder; RflError(usage) if its Kbuild or Makefile builds none."""
     if not directory.is_dir():
         raise usage_error(f"{shown} is not a folder")
-    for name in ("Kbuild", "Makefile"):
-        file = directory / name
-        if file.is_file() and _OBJ_M.search(file.read_text(errors="replace")):
-            return Module(directory.resolve().name, directory.resolve(), shown)
+    if is_module(directory):
+        return Module(directory.resolve().name, directory.resolve(), shown)
     raise usage_error(
         f"{shown} holds no module: it has neither a Kbuild nor a Makefile that sets `obj-m`"
     )
+
+
+def is_module(directory: Path) -> bool:
+    """Whether a folder has a Kbuild or a Makefile that builds a module."""
+    files = (directory / name for name in ("Kbuild", "Makefile"))
+    return any(file.is_file() and _OBJ_M.search(file.read_text(errors="replace")) for file in files)
 
 
 def unknown(target: str, valid: Sequence[str]) -> RflError:
@@ -109,7 +119,8 @@ def build(session: Session, module: Module, built_for: Kernel, *extra: str) -> B
     Raises RflError(build-error) with the compiler's words.
     """
     with copied(session, module, built_for, *extra) as copy:
-        key = key_of("module", _RECIPE, copy.content, built_for.key, module.name, extra)
+        where = str(module.directory)
+        key = key_of("module", _RECIPE, copy.content, built_for.key, module.name, where, extra)
         begun = time.monotonic()
         cached = session.store.has("module", key)
         place = session.store.build(
@@ -148,6 +159,7 @@ def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words
             built_for.source,
             built_for.out,
             f"M={copy.work}",
+            *_paths_of_the_users(module, copy.work),
             *words,
             write=[copy.work],
         ),
@@ -162,6 +174,21 @@ def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words
             f"the module {module.name}", output, str(copy.log)
         )
     return output
+
+
+def remove_products(work: Path) -> None:
+    """Remove what make left in a module's copy."""
+    for folder, _, names in os.walk(work):
+        for name in names:
+            if _PRODUCT.fullmatch(name):
+                Path(folder, name).unlink()
+
+
+def remove_objects(work: Path, suffix: str) -> None:
+    """Remove what was compiled of the sources in a module's copy that end in `.rs` or `.c`."""
+    for relative in files(work):
+        if relative.suffix == suffix:
+            (work / relative).with_suffix(".o").unlink(missing_ok=True)
 
 
 def make_single(
@@ -201,13 +228,34 @@ def units(directory: Path) -> list[str]:
     ]
 
 
+def crate_roots(directory: Path) -> list[str]:
+    """Those of a folder's units that are Rust: each is the root of a crate."""
+    return [unit for unit in units(directory) if unit.endswith(".rs")]
+
+
+def is_source(path: Path) -> bool:
+    """Whether a path relative to a module's folder can be one of its sources.
+
+    Neither products of a build can, nor what is hidden, nor what editors leave.
+    """
+    *folders, name = path.parts
+    return _is_source(name) and all(map(_may_hold_sources, folders))
+
+
+def _is_source(name: str) -> bool:
+    return not (_PRODUCT.fullmatch(name) or _EDITORS.fullmatch(name))
+
+
+def _may_hold_sources(folder: str) -> bool:
+    return folder not in _SKIPPED_FOLDERS and not folder.startswith(".")
+
+
 def files(directory: Path) -> Iterator[Path]:
-    """The sources below a folder, as paths relative to it, sorted; products are left out."""
+    """The sources below a folder, as paths relative to it, sorted."""
     for folder, subfolders, names in os.walk(directory):
-        subfolders[:] = sorted(s for s in subfolders if s not in _SKIPPED_FOLDERS)
-        for name in sorted(names):
-            # A link to nothing is how Emacs locks a file.
-            if not _PRODUCT.fullmatch(name) and Path(folder, name).is_file():
+        subfolders[:] = sorted(filter(_may_hold_sources, subfolders))
+        for name in sorted(filter(_is_source, names)):
+            if Path(folder, name).is_file():
                 yield Path(folder, name).relative_to(directory)
 
 
@@ -220,6 +268,7 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
     if requirements.read(module.directory).bindings:
         shipped = workspace.templates / requirements.BINDINGS
         found = {relative: shipped / relative for relative in files(shipped)} | found
+    found.pop(Path("test.yaml"), None)  # no build reads it: another test is no other module
     return dict(sorted(found.items()))
 
 
@@ -281,6 +330,16 @@ def _make(
     (into / "order").write_text("\n".join(path.name for path in objects))
 
 
+def _paths_of_the_users(module: Module, work: Path) -> list[str]:
+    """Words for make with which debug information names the user's files, not the copies."""
+    if not _PLAIN_PATH.fullmatch(str(module.directory)):
+        return []
+    return [
+        f"KCFLAGS=-ffile-prefix-map={work}={module.directory}",
+        f"KRUSTFLAGS=--remap-path-prefix={work}={module.directory}",
+    ]
+
+
 def _as_the_users(output: str, module: Module, work: Path) -> str:
     """The compilers' words with the paths of the user's files instead of the copies'."""
 
@@ -288,7 +347,9 @@ def _as_the_users(output: str, module: Module, work: Path) -> str:
         is_ours = (module.directory / found["path"]).is_file()
         return found["lead"] + (f"{module.shown}/{found['path']}" if is_ours else found["path"])
 
-    return _RELATIVE.sub(shown, output.replace(f"{work}/", f"{module.shown}/"))
+    for folder in (work, module.directory):
+        output = output.replace(f"{folder}/", f"{module.shown}/")
+    return _RELATIVE.sub(shown, output)
 
 
 def _order(work: Path) -> list[Path]:

@@ -49,6 +49,7 @@ class Processes:
         self.environ = {**environ, "GIT_TERMINAL_PROMPT": "0", MARK: marks}
         self._running: set[subprocess.Popen[bytes]] = set()
         self._foreground: set[subprocess.Popen[bytes]] = set()
+        self._waited_for: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopping = False
         self._watchdog_pipe = -1
@@ -123,6 +124,7 @@ class Processes:
         """
         begun = time.monotonic()
         child = self.start(argv, cwd=cwd, env=env, output=subprocess.PIPE)
+        self._waited_for.add(child)
         chunks: list[bytes] = []
         try:
             with contextlib.ExitStack() as stack:
@@ -144,6 +146,7 @@ class Processes:
                 Verdict.TIMEOUT, f"{argv[0]} did not end within {timeout:.0f} s{where}"
             ) from None
         finally:
+            self._waited_for.discard(child)
             self.stop(child)
             if child.stdout:
                 child.stdout.close()
@@ -166,6 +169,11 @@ class Processes:
             if _group_ended(child, number):
                 return
 
+    def interrupt(self) -> None:
+        """End the children that a `run` waits for, which then returns; for another thread."""
+        for child in self._waited_for.copy():
+            self.stop(child)
+
     def stop_all(self) -> None:
         """End every child; whatever waits for one gets an RflError."""
         with self._lock:
@@ -173,6 +181,16 @@ class Processes:
             running = list(self._running)
         for child in running:
             self.stop(child)
+
+
+@contextlib.contextmanager
+def ignoring_interrupts() -> Iterator[None]:
+    """Leave Ctrl-C to the children started meanwhile; a program that wants it takes it back."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _group_ended(child: subprocess.Popen[bytes], number: signal.Signals) -> bool:

@@ -28,7 +28,7 @@ def build(session: Session, kernel: Kernel, path: Path) -> Path:
     source goes, and the kernel's own. Raises RflError(build-error) with the
     compiler's words.
     """
-    own = session.workspace.templates / "guest" / "include"
+    own = _own_headers(session)
     texts = [file.read_text() for file in (path, *sorted(own.glob("*/*.h")))]
     key = key_of("program", path.stem, texts, kernel.key, _FLAGS)
     return session.store.build("program", key, lambda into: _make(session, kernel, path, into)) / (
@@ -36,28 +36,36 @@ def build(session: Session, kernel: Kernel, path: Path) -> Path:
     )
 
 
-def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
-    own = session.workspace.templates / "guest" / "include"
+def command(session: Session, kernel: Kernel) -> list[str]:
+    """The compiler and its flags for such a program."""
     source, srcarch = kernel.source.path, kernel.arch.srcarch
     headers = [
         source / "tools/include/nolibc",
-        own,
+        _own_headers(session),
         source / "include/uapi",
         source / f"arch/{srcarch}/include/uapi",
         kernel.out / "include/generated/uapi",
         kernel.out / f"arch/{srcarch}/include/generated/uapi",
     ]
-    argv = [
+    return [
         kernel.toolchain.llvm("clang"),
         f"--target={kernel.arch.qemu.kvm_host}-linux-gnu",  # `uname -m` begins the triple
         *_FLAGS,
         *(f"-I{folder}" for folder in headers),
-        *("-o", str(into / path.stem), str(path)),
     ]
+
+
+def _own_headers(session: Session) -> Path:
+    return session.workspace.templates / "guest" / "include"
+
+
+def _make(session: Session, kernel: Kernel, path: Path, into: Path) -> None:
+    own = _own_headers(session)
+    argv = [*command(session, kernel), "-o", str(into / path.stem), str(path)]
     log = session.store.work("logs", "program") / f"{path.stem}.log"
     done = session.processes.run(
         kernel.toolchain.command(
-            argv, cwd=into, read=[source, kernel.out, own, path.parent], write=[into]
+            argv, cwd=into, read=[*kernel.source.mounts, kernel.out, own, path.parent], write=[into]
         ),
         timeout=_TIMEOUT,
         cwd=into,

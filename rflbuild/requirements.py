@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from rflbuild import document
+from rflbuild import document, headers
 from rflbuild.arch import Arch
 from rflbuild.document import InvalidError
 from rflbuild.source import Source
@@ -18,10 +17,7 @@ from rflbuild.verdict import usage_error
 FILE = "module.yaml"
 BINDINGS = "bindings"  # the folder of templates/ with what makes Rust bindings
 _BOUND = re.compile(r"(?P<how>>=|<)(?P<version>\d+\.\d+)")
-_HEADER = re.compile(r"\w[\w./+-]*\.h")
 _SETTINGS = {"y": "built in", "m": "built as a module", "n": "off"}
-# What the kernel's build makes of arch/*/include/asm and in the build folder.
-_MADE = ("asm/", "asm-generic/", "config/", "generated/")
 
 
 class Requirements(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +41,7 @@ class Requirements(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if value not in _SETTINGS:
                 raise InvalidError(f"`{name}` is y, m or n, not {value}", ("options", name))
         for number, header in enumerate(self.headers):
-            if not _HEADER.fullmatch(header) or ".." in header:
+            if not headers.is_name(header):
                 raise InvalidError(
                     f"`{header}` is no header such as linux/netdevice.h", ("headers", number)
                 )
@@ -92,19 +88,11 @@ def check_source(path: Path, source: Source, arch: Arch) -> None:
         raise usage_error(
             f"{document.where(path, 'helpers')}: there is no {needs.helpers} beside it"
         )
-    includes = [
-        path.parent,
-        *(source.path / top / "include" for top in ("", f"arch/{arch.srcarch}")),
-    ]
     for number, header in enumerate(needs.headers):
-        if header.startswith(_MADE) or any(
-            (include / kind / header).is_file() for include in includes for kind in ("", "uapi")
-        ):
+        if headers.exists(header, source, arch, [path.parent]):
             continue
-        folder, _, name = header.rpartition("/")
-        there = [near.name for near in (source.path / "include" / folder).glob("*.h")]
-        near = difflib.get_close_matches(name, there, 1)
-        hint = f"; did you mean {folder}/{near[0]}?" if near else ""
+        near = headers.near(header, source)
+        hint = f"; did you mean {near}?" if near else ""
         raise usage_error(
             f"{document.where(path, 'headers', number)}: Linux {source.release} has no "
             f"{header}{hint}"

@@ -14,20 +14,23 @@ from pathlib import Path
 # user's may lie there; rust-src's files do lie in /usr/src/rustc-VERSION.
 _LEFT_OUT = {"local", "src"}
 
+# A folder of the host's at its own path, or a folder and the path where it is seen.
+Mount = Path | tuple[Path, Path]
+
 
 def enter(
     root: Path,
     argv: Sequence[str],
     *,
     cwd: Path,
-    read: Iterable[Path] = (),
+    read: Iterable[Mount] = (),
     write: Iterable[Path] = (),
 ) -> list[str]:
     """The command line that runs `argv` in `root`, in the folder `cwd`.
 
-    `read` and `write` are folders of the host that are seen there at their own
-    paths, read-only or not; they must exist. Works as root and, where the host
-    lets users make namespaces, as an ordinary user.
+    `read` and `write` are folders of the host that are seen there, read-only or
+    not; they must exist. Works as root and, where the host lets users make
+    namespaces, as an ordinary user.
     """
     command = ["bwrap", "--tmpfs", "/", "--proc", "/proc", "--dev-bind", "/dev", "/dev"]
     command += ["--setenv", "PATH", "/usr/sbin:/usr/bin"]
@@ -40,8 +43,24 @@ def enter(
     shared += sorted((root / "usr" / "src").glob("*"))
     for folder in shared:
         command += ["--ro-bind", str(folder), f"/{folder.relative_to(root)}"]
-    for folder in read:
-        command += ["--ro-bind", str(folder), str(folder)]
+    for mount in read:
+        command += ["--ro-bind", *_places(mount)]
     for folder in write:
         command += ["--bind", str(folder), str(folder)]
     return [*command, "--chdir", str(cwd), "--", *argv]
+
+
+def lay_over(argv: Sequence[str], *, cwd: Path, read: Iterable[Mount]) -> list[str]:
+    """The command line that runs `argv` on the host, with some folders in the place of others."""
+    moved = [mount for mount in read if isinstance(mount, tuple)]
+    if not moved:
+        return list(argv)
+    command = ["bwrap", "--dev-bind", "/", "/"]
+    for mount in moved:
+        command += ["--ro-bind", *_places(mount)]
+    return [*command, "--chdir", str(cwd), "--", *argv]
+
+
+def _places(mount: Mount) -> tuple[str, str]:
+    folder, place = mount if isinstance(mount, tuple) else (mount, mount)
+    return str(folder), str(place)

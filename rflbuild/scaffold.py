@@ -17,7 +17,7 @@ from rflbuild.store import remove_tree
 from rflbuild.verdict import environment_error, usage_error
 
 DEFAULT_KIND = "hello"
-_COMMON = "common"
+COMMON = "common"
 _UNTIL = "until-"
 _PLACEHOLDERS = ("rfl_module", "RflModule")
 # MODULE_NAME_LEN is 64 - sizeof(unsigned long) with the final NUL (include/linux/moduleparam.h).
@@ -145,7 +145,7 @@ def sources(workspace: Workspace, kind: Kind, version: Sequence[int]) -> dict[st
     By their paths in the module; a folder `until-V` of a kind is an overlay, not one of those.
     """
     own = workspace.templates / kind.name
-    folders = [workspace.templates / _COMMON, own, *_overlays(own, version)]
+    folders = [workspace.templates / COMMON, own, *_overlays(own, version)]
     if requirements.read(own).bindings:
         folders.insert(0, workspace.templates / requirements.BINDINGS)
     found: dict[str, Path] = {}

@@ -13,17 +13,23 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from rflbuild import document
 from rflbuild.debian import Archive, Package
 from rflbuild.document import InvalidError
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.verdict import environment_error, usage_error
 
+if TYPE_CHECKING:
+    from rflbuild.overlay import Overlay
+
+_MINIMA = "scripts/min-tool-version.sh"
 _GIGABYTES = 3.0  # a .deb, its tarball and the tree that is unpacked from it
 _UNPACK_TIMEOUT = 900.0
 _CLONE_TIMEOUT = 3600.0
@@ -90,6 +96,18 @@ class Source:
     release: str
     key: str
     mutable: bool = False
+    overlay: Overlay | None = None
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """What a sandbox has to see: the tree, and what is laid over it."""
+        return (self.path, *(self.overlay.mounts if self.overlay else ()))
+
+    def read(self, name: str) -> str | None:
+        """The text of a file of the tree, the one that is laid over it if one is; None without."""
+        laid = self.overlay.files.get(PurePosixPath(name)) if self.overlay else None
+        path = self.path / name
+        return laid if laid is not None else path.read_text() if path.is_file() else None
 
 
 def kernels(session: Session) -> Kernels:
@@ -136,7 +154,8 @@ def prepare(session: Session, wanted: str | None) -> Source:
     else:
         key, path = _from_git(session, str(origin.git), str(origin.ref))
     release = version_of(path)
-    return Source(name, path, _numbers(release), release, key)
+    # Kbuild's saved commands name the place that links lead to.
+    return Source(name, path.resolve(), _numbers(release), release, key)
 
 
 def pinned(session: Session, wanted: str | None) -> str | None:
@@ -160,6 +179,11 @@ def forget_pins(session: Session) -> list[str]:
     return names
 
 
+def is_tree(folder: Path) -> bool:
+    """Whether a folder is the top of a Linux source."""
+    return all((folder / name).is_file() for name in ("Makefile", _MINIMA))
+
+
 def version_of(tree: Path, shown: str = "") -> str:
     """The release that a kernel tree's Makefile states, such as `7.3.4`.
 
@@ -170,7 +194,7 @@ def version_of(tree: Path, shown: str = "") -> str:
     except OSError:
         head = ""
     found = _MAKEFILE.search(head)
-    if not found or not (tree / "scripts" / "min-tool-version.sh").is_file():
+    if not found or not (tree / _MINIMA).is_file():
         raise usage_error(
             f"{shown or tree} holds no Linux source: no Makefile in it states a kernel's version"
         )

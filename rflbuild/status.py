@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rflbuild import chain, kconfig, module, source, toolchain
+from rflbuild import chain, kconfig, kernel, module, source, toolchain
 from rflbuild.chain import Request
 from rflbuild.kernel import Plan, figures
 from rflbuild.session import Session
@@ -54,6 +54,11 @@ def rows(session: Session, request: Request) -> list[tuple[str, str, str, str, s
     else:
         cost = _cost(session, "kernel")
     found.append(("kernel", what, plan.key, "yes" if there else "no", cost))
+    bound = chain.with_bindings(session, plan)
+    if bound is not plan:
+        there = kernel.is_built(session, bound)
+        cost = "" if there else "about a minute"
+        found.append(("overlay", "C functions for Rust", bound.key, "yes" if there else "no", cost))
     for name in module.names(session):
         try:
             module.at(session.workspace.modules / name, f"modules/{name}")

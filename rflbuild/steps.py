@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from rflbuild import errnos, testspec
 from rflbuild.guest import Answer, Guest
 from rflbuild.report import StepResult
-from rflbuild.testspec import Step, find_in_order, texts
+from rflbuild.testspec import Step, TestSpec, find_in_order, texts
 from rflbuild.verdict import RflError, Verdict
 
 _UNLISTED = 99  # the exit status by which the guest tells of /proc/modules
@@ -58,6 +58,23 @@ def look_for_leaks(running: Guest) -> StepResult:
         reason = f"kmemleak has switched itself off, and so nothing is known: {answer.output}"
     lines = tuple(m.text for m in running.console.since(mark))
     return StepResult(title, verdict, round(answer.seconds, 4), answer.output, lines, reason)
+
+
+def boot_log(running: Guest, module: str, spec: TestSpec) -> StepResult:
+    """Look for what a module says when it is initialised, in the log since the boot began.
+
+    What that is, the test says by the `log` of its first step that loads the module;
+    without one, anything that begins with its name will do.
+    """
+    loads = (step for step in spec.steps if step.insmod == module and not step.fails)
+    load = next(loads, Step(log=f"{module}: "))
+    step = Step(log=load.log or f"{module}: ", within=load.within, log_not=load.log_not)
+    begun = time.monotonic()
+    reason = _log_reason(running, step, 0)
+    lines = tuple(m.text for m in running.console.since(0) if m.text.startswith(f"{module}: "))
+    verdict = Verdict.FAIL if reason else Verdict.PASS
+    title = f"{module} is built in, and the boot log has its messages"
+    return StepResult(title, verdict, round(time.monotonic() - begun, 4), "", lines, reason)
 
 
 def _log_reason(running: Guest, step: Step, mark: int) -> str:

@@ -30,6 +30,7 @@ from typing import Any
 from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
+LOCK = ".lock"  # of a work folder to which other stores may have links, beside it
 _FULL = 1_000_000  # bytes; with less, a failed write may have made room again
 
 
@@ -42,13 +43,13 @@ def key_of(*parts: object) -> str:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old one or the new one.
 
-    One that is there keeps its mode.
+    A file that was there keeps its mode.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        if path.exists():
-            shutil.copymode(path, temporary)
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(path.stat().st_mode & 0o7777)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,14 +81,24 @@ class Store:
             depth = "*/*" if kind.name == "work" else "*"
             for path in sorted(p for p in kind.glob(depth) if p.is_dir()):
                 name = f"{path.parent.name}-{path.name}"
-                with self.lock(name):
+                beside = path.with_suffix(LOCK)
+                with self.lock(name, at=beside if beside.exists() else None):
                     if path.is_dir() and path.stat().st_mtime <= before:
-                        doomed = self.root / "tmp" / f"removed-{name}"
-                        doomed.parent.mkdir(exist_ok=True)
-                        remove_tree(doomed)
-                        path.rename(doomed)
-                        remove_tree(doomed)
+                        self._remove(path)
                         yield path.parent.name, path.name
+
+    def remove(self, kind: str, key: str) -> None:
+        """Remove a thing that will hardly be asked for again; `build` makes it anew."""
+        with self.lock(f"{kind}-{key}"):
+            if self.path(kind, key).is_dir():
+                self._remove(self.path(kind, key))
+
+    def _remove(self, path: Path) -> None:
+        doomed = self.root / "tmp" / f"removed-{path.parent.name}-{path.name}"
+        doomed.parent.mkdir(exist_ok=True)
+        remove_tree(doomed)
+        path.rename(doomed)
+        remove_tree(doomed)
 
     def work(self, kind: str, name: str) -> Path:
         """A folder that may change, made if missing; lock `kind-name` to use it."""
@@ -144,12 +155,13 @@ class Store:
         return path
 
     @contextlib.contextmanager
-    def lock(self, name: str, *, quiet: bool = False) -> Iterator[None]:
+    def lock(self, name: str, *, quiet: bool = False, at: Path | None = None) -> Iterator[None]:
         """Hold a file lock; the kernel releases it however the holder ends.
 
-        A wait is told of unless it is `quiet`, for what our own threads share.
+        A wait is told of unless it is `quiet`, for what our own threads share. The lock
+        is the file `at`, for what several stores may have, else one of this store's.
         """
-        path = self.root / "locks" / name
+        path = at or self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as handle:
             try:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import chain, module, requirements, scaffold, testspec
+from rflbuild import chain, intree, kconfig, kernel, module, requirements, scaffold, testspec
 from rflbuild.chain import Links, Request
-from rflbuild.kernel import Plan
+from rflbuild.intree import InTree
+from rflbuild.kernel import Kernel, Plan
 from rflbuild.module import Module
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.store import key_of, write_atomically
 from rflbuild.testspec import TestSpec
+from rflbuild.verdict import usage_error
 
 
 @dataclass(frozen=True)
 class Target:
     """What is tested: a module, or none for a test of the kernel's own modules.
 
-    `kind` is set for a template until `for_kernel` has rendered it; `files` is
-    the folder in which the test's own files are.
+    `kind` is set for a template until `for_kernel` has rendered it; `in_tree` for a
+    module that the kernel's own build makes, `builtin` if it is to be part of the
+    image. `files` is the folder in which the test's own files are.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Target:
     files: Path
     module: Module | None = None
     kind: Kind | None = None
+    in_tree: InTree | None = None
+    builtin: bool = False
 
 
 def find(session: Session, wanted: str) -> Target:
@@ -64,6 +69,13 @@ def plan(session: Session, target: Target, request: Request, links: Links) -> tu
     Raises RflError(usage) for what module.yaml asks of the kernel's version and source
     in vain; the version alone, if it can be known, is looked at before anything is fetched.
     """
+    if target.in_tree:
+        return target, _plan_in_tree(session, target, target.in_tree, request, links)
+    if target.builtin:
+        raise usage_error(
+            f"{target.name} is not in the kernel's tree, and so cannot be built in: "
+            f"make one that is by `invoke new-module NAME --in-tree`"
+        )
     stated = chain.stated_version(session, request.kernel)
     if stated:
         numbers = tuple(int(part) for part in stated.split("."))
@@ -75,6 +87,41 @@ def plan(session: Session, target: Target, request: Request, links: Links) -> tu
     if needs:
         requirements.check_source(needs, planned.source, planned.arch)
     return for_kernel(session, target, planned.source), replace(planned, needs=needs)
+
+
+def _plan_in_tree(
+    session: Session, target: Target, module: InTree, request: Request, links: Links
+) -> Plan:
+    """The kernel that builds a module of its own tree."""
+    if module.tree and request.kernel is None:
+        request = replace(request, kernel=module.tree)
+    planned = chain.plan(session, request, links)
+    own = str(planned.source.path) if planned.source.mutable else ""
+    if own != module.tree:
+        raise usage_error(
+            f"{target.name} is in {module.tree}: leave --kernel out"
+            if module.tree
+            else f"{target.name} is not in {own}: type `invoke new-module NAME --in-tree "
+            f"--kernel {own}` to make one there"
+        )
+    files = {} if module.tree else intree.files(module, target.files, planned.source)
+    setting = module.setting("y" if target.builtin else "m", target.files / intree.FILE)
+    scope = key_of("in-tree", str(target.files))
+    return kernel.vary(session, planned, files, scope, [setting])
+
+
+def again(session: Session, wanted: str, kernel: Kernel) -> Target:
+    """A target once more, from its files as they are now, for a kernel that is built.
+
+    Raises RflError(usage) for what no longer holds, as `find` and `plan` do.
+    """
+    target = find(session, wanted)
+    needs = _needs(session, target, kernel.source.version)
+    if needs:
+        values = kconfig.read(kernel.out / ".config")
+        requirements.check_source(needs, kernel.source, kernel.arch)
+        requirements.check_options(needs, kernel.source, kernel.arch, kernel.label, values)
+    return for_kernel(session, target, kernel.source)
 
 
 def _needs(session: Session, target: Target, version: Sequence[int]) -> Path | None:
@@ -92,15 +139,25 @@ def for_kernel(session: Session, target: Target, source: Source) -> Target:
     files = scaffold.files(
         session.workspace, target.kind, target.name, source.version, source.release
     )
-    folder = session.store.work("template", key_of(target.name, sorted(files.items())))
+    key = key_of(str(session.workspace.root), target.name, source.release)
+    folder = session.store.work("template", key)
+    with session.store.lock(f"template-{key}", quiet=True):
+        _render(folder, files)
+    rendered = Module(target.name, folder, f"templates/{target.name}")
+    spec = testspec.read(folder / "test.yaml")
+    return replace(target, module=rendered, spec=spec, files=folder, kind=None)
+
+
+def _render(folder: Path, files: Mapping[str, str]) -> None:
+    """Make a folder hold these files; make sees only what changed."""
+    for old in folder.rglob("*"):
+        if old.is_file() and str(old.relative_to(folder)) not in files:
+            old.unlink()
     for name, text in files.items():
         path = folder / name
         if not path.is_file() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
-    rendered = Module(target.name, folder, f"templates/{target.name}")
-    spec = testspec.read(folder / "test.yaml")
-    return replace(target, module=rendered, spec=spec, files=folder, kind=None)
 
 
 def _is_path(wanted: str) -> bool:
@@ -108,6 +165,11 @@ def _is_path(wanted: str) -> bool:
 
 
 def _folder(session: Session, folder: Path, shown: str) -> Target:
+    in_tree = intree.read(folder)
+    if in_tree:
+        own = folder.resolve() / "test.yaml"
+        spec = testspec.read(own) if own.is_file() else TestSpec()
+        return Target(own.parent.name, spec, own.parent, in_tree=in_tree)
     found = module.at(folder, shown)
     requirements.read(found.directory)
     own = found.directory / "test.yaml"

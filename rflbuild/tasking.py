@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,12 +59,14 @@ def task(
     *,
     kernel: bool = True,
     json: bool = False,
+    optional: Sequence[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 - Invoke's own word
 ) -> Callable[[Body], Task[Body]]:
     """Make an Invoke task of a body that takes a Run and its own options.
 
     With `kernel` it has the options that choose one, with `json` that one. `help` is for
-    the body's own options; all of those without a default are positional.
+    the body's own options; all of those without a default are positional. Those named in
+    `optional` may be given without a value, and are True then.
     """
     added = {**(_CHOICE if kernel else {}), **(_JSON if json else {}), **_MANNER}
 
@@ -87,7 +89,7 @@ def task(
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         texts = {name: text for name, (_, text) in added.items()} | dict(help or {})
         lists = [each.name for each in parameters if each.default is None]
-        made: Task[Body] = invoke_task(help=texts, iterable=lists)(run)
+        made: Task[Body] = invoke_task(help=texts, iterable=lists, optional=optional)(run)
         return made
 
     return decorate

@@ -6,9 +6,10 @@ With `--json` these lines go to stderr, so that stdout holds the JSON alone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -133,6 +134,12 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+def without_repeats(lines: Iterable[str]) -> list[str]:
+    """The lines, with those that are the same one after the other as one that says how often."""
+    runs = ((line, len(list(same))) for line, same in itertools.groupby(lines))
+    return [line if times == 1 else f"{line} ({times} times)" for line, times in runs]
 
 
 def table(

@@ -8,12 +8,13 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import (
     accelerator,
     chain,
+    decode,
     guest,
     initramfs,
     kconfig,
@@ -21,6 +22,7 @@ from rflbuild import (
     program,
     report,
     steps,
+    symbols,
     targets,
     testspec,
 )
@@ -33,7 +35,7 @@ from rflbuild.session import Session
 from rflbuild.store import explain_os_error
 from rflbuild.taint import taint_flags
 from rflbuild.targets import Target
-from rflbuild.terminal import duration
+from rflbuild.terminal import duration, without_repeats
 from rflbuild.testspec import Step, TestSpec, texts
 from rflbuild.verdict import RflError, Verdict, usage_error
 
@@ -44,13 +46,15 @@ BOOT_TIMEOUT = 60.0  # seconds; the small kernel needs one, a debug kernel under
 class Order:
     """A run that was asked for; `timeout` bounds the whole of it, in seconds.
 
-    A `quick` one takes the steps that the test marks so.
+    A `quick` one takes the steps that the test marks so. `builtin` is for a module of
+    the kernel's tree: as a part of the image.
     """
 
     target: str
     request: Request
     timeout: float | None = None
     quick: bool = False
+    builtin: bool = False
 
     def command(self) -> str:
         """The command that makes the same run again."""
@@ -59,6 +63,8 @@ class Order:
             words += ["--timeout", f"{self.timeout:g}"]
         if self.quick:
             words.append("--quick")
+        if self.builtin:
+            words.append("--builtin")
         return shlex.join(words)
 
 
@@ -72,23 +78,42 @@ def _anchored(word: str) -> str:
 def run(session: Session, order: Order) -> Result:
     """Judge a target; whatever happens, the results folder says what it came to."""
     chain.check(session, order.request)
-    target = targets.find(session, order.target)
+    target = replace(targets.find(session, order.target), builtin=order.builtin)
     folder, begun = report.open_folder(session.workspace.results, target.name)
     result = Result(target.name, order.command(), begun, folder, quick=order.quick)
-    started = time.monotonic()
     links = Links(session)
+    with (
+        recorded(session, result, links, time.monotonic()),
+        bounded(order.timeout or target.spec.timeout),
+    ):
+        _run(session, order, target, result, links)
+    return result
+
+
+@contextlib.contextmanager
+def recorded(session: Session, result: Result, links: Links, started: float) -> Iterator[None]:
+    """Take an error as what a run came to, and write down the result, whatever happens.
+
+    `started` is when the run began, by the monotonic clock.
+    """
     try:
-        with _bounded(order.timeout or target.spec.timeout):
-            _run(session, order, target, result, links)
+        yield
     except RflError as error:
-        result.end_with(error)
+        _end(session, result, error)
     except OSError as error:
         result.end_with(explain_os_error(error, session.store.root))
     finally:
         result.seconds = round(time.monotonic() - started, 3)
         result.links = links.done
         result.write()
-    return result
+
+
+def _end(session: Session, result: Result, error: RflError) -> None:
+    """End a run with an error, its trace decoded if it has one; so with the step that met it."""
+    explained = decode.explained(session, result.folder, error)
+    result.end_with(explained)
+    if result.steps and result.steps[-1].reason == error.sentence:
+        result.steps[-1] = replace(result.steps[-1], reason=explained.sentence)
 
 
 class _OutOfTime(BaseException):
@@ -96,7 +121,7 @@ class _OutOfTime(BaseException):
 
 
 @contextlib.contextmanager
-def _bounded(timeout: float | None) -> Iterator[None]:
+def bounded(timeout: float | None) -> Iterator[None]:
     """End everything after `timeout` seconds, wherever it is, as the verdict `timeout`."""
     if timeout is None:
         yield
@@ -118,23 +143,24 @@ def _bounded(timeout: float | None) -> Iterator[None]:
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
     target, planned = targets.plan(session, target, order.request, links)
     kernel = chain.build_kernel(session, planned, links)
-    _record_kernel(result, kernel)
     boot = boot_for(session, kernel, target.spec)
-    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
+    describe(result, kernel, boot)
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
+        symbols.write(symbols.of(kernel, files, target.module), result.folder)
         running.put(files)
         running.wait_until_ready(BOOT_TIMEOUT)
-        what = f"{boot.accelerator.upper()}, {boot.machine.cpus} CPUs, {boot.machine.memory}"
-        links.add("boot", what, "", running.boot_seconds, cached=False)
+        links.add("boot", boot.shown, "", running.boot_seconds, cached=False)
         running.unpack(BOOT_TIMEOUT)
-        asked = target.spec.chosen(quick=order.quick) or testspec.default_steps(names)
-        applicable = [step for step in asked if step.applies(kernel.source.version)]
-        _take(session, running, applicable, kernel, target.spec, result)
+        if target.builtin and target.in_tree:
+            judge_builtin(session, running, target.in_tree.object, target.spec, result)
+        else:
+            judge(session, running, target.spec, names, kernel, result)
 
 
-def _record_kernel(result: Result, kernel: Kernel) -> None:
+def describe(result: Result, kernel: Kernel, boot: Boot) -> None:
+    """Let a result say on what it was come by."""
     result.kernel = {
         "release": kernel.source.release,
         "source": kernel.source.name,
@@ -143,6 +169,7 @@ def _record_kernel(result: Result, kernel: Kernel) -> None:
         "key": kernel.key,
     }
     result.toolchain = {"name": kernel.toolchain.name, "key": kernel.toolchain.key}
+    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
 
 
 def boot_for(session: Session, kernel: Kernel, spec: TestSpec, *, person: bool = False) -> Boot:
@@ -167,8 +194,11 @@ def load(
             result.module = {"name": target.name, "path": target.module.shown, "key": built.key}
     files = {path.name: path for path in objects}
     names = [path.stem for path in objects]
+    if target.in_tree and not target.builtin:
+        names = [target.in_tree.object]
+        files[f"{names[0]}.ko"] = _in_tree(kernel, f"{names[0]}.ko")
     for step in target.spec.steps:
-        name = step.insmod and f"{step.insmod}.ko"
+        name = step.insmod and not target.builtin and f"{step.insmod}.ko"
         if name and name not in files and step.applies(kernel.source.version):
             files[name] = _in_tree(kernel, name)
     for extra in target.spec.files:
@@ -183,30 +213,32 @@ def load(
 
 def _in_tree(kernel: Kernel, name: str) -> Path:
     """A module that the kernel itself was built with, such as a sample."""
-    order = kernel.out / "modules.order"
-    wanted = {name, name.replace("_", "-"), name.replace("-", "_")}
-    for line in order.read_text().split() if order.is_file() else []:
-        path = (kernel.out / line).with_suffix(".ko")
-        if path.name in wanted:
-            return path
+    path = kernel.module(name)
+    if path:
+        return path
     raise usage_error(
         f"the test loads {name}, which neither the module's folder nor the kernel "
         f"({kernel.label}) builds: mend the step, or add its option by --fragment"
     )
 
 
-def _take(
+def judge(
     session: Session,
     running: Guest,
-    todo: list[Step],
-    kernel: Kernel,
     spec: TestSpec,
+    modules: Sequence[str],
+    kernel: Kernel,
     result: Result,
 ) -> None:
-    """Take the steps in turn, until one does not hold, and give the verdict."""
+    """Take a test's steps in turn, until one does not hold, and give the verdict.
+
+    `modules` are loaded and unloaded where the test has no steps.
+    """
     allowed = [testspec.compile_text(text) for text in texts(spec.allow_log)]
     config = kconfig.read(kernel.out / ".config")
-    for step in todo:
+    for step in spec.chosen(quick=result.quick) or testspec.default_steps(modules):
+        if not step.applies(kernel.source.version):
+            continue
         if missing := step.lacks(config):
             _skip(session, step, missing, result)
         else:
@@ -228,6 +260,15 @@ def _take(
             f"the kernel is tainted {', '.join(faults)}, though its log was not understood as a "
             f"report; see {result.folder / 'console.log'}",
         )
+    result.end(Verdict.PASS)
+
+
+def judge_builtin(
+    session: Session, running: Guest, module: str, spec: TestSpec, result: Result
+) -> None:
+    """Look for what a module of the image has said in the boot's log, and give the verdict."""
+    allowed = [testspec.compile_text(text) for text in texts(spec.allow_log)]
+    _judge(session, running, steps.boot_log(running, module, spec), allowed, result)
     result.end(Verdict.PASS)
 
 
@@ -274,5 +315,5 @@ def _show(session: Session, done: StepResult) -> None:
     word = terminal.paint("ok" if good else str(done.verdict), "green" if good else "red")
     terminal.line(f"  {word:<8} {done.title}  {terminal.paint(duration(done.seconds), 'dim')}")
     if good:
-        for message in done.messages:
+        for message in without_repeats(done.messages):
             terminal.line(f"           {terminal.paint(message, 'dim')}")

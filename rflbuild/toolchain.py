@@ -18,6 +18,7 @@ import msgspec
 from rflbuild import arch as arches
 from rflbuild import debian, document, sandbox, tools
 from rflbuild.arch import Arch
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.verdict import environment_error
@@ -64,7 +65,7 @@ class Toolchain:
     name: str
     key: str
     make_variables: tuple[str, ...]
-    enter: Callable[[Sequence[str], Path, Iterable[Path], Iterable[Path]], list[str]] = field(
+    enter: Callable[[Sequence[str], Path, Iterable[Mount], Iterable[Path]], list[str]] = field(
         compare=False
     )
     root: Path | None = None
@@ -74,7 +75,7 @@ class Toolchain:
         argv: Sequence[str],
         *,
         cwd: Path,
-        read: Iterable[Path] = (),
+        read: Iterable[Mount] = (),
         write: Iterable[Path] = (),
     ) -> list[str]:
         """The command line that runs `argv` with this toolchain's tools in `cwd`."""
@@ -112,7 +113,7 @@ def system(session: Session, arch: Arch) -> Toolchain:
         name="system",
         key=key_of("system", found.fingerprint()),
         make_variables=found.make_variables(),
-        enter=lambda argv, _cwd, _read, _write: list(argv),
+        enter=lambda argv, cwd, read, _write: sandbox.lay_over(argv, cwd=cwd, read=read),
     )
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rflbuild import chain, targets
 from rflbuild.chain import Links, Request
+from rflbuild.console import DRAIN
 from rflbuild.session import Session
 from rflbuild.terminal import duration
 from rflbuild.testspec import TestSpec
 from rflbuild.verdict import Verdict, usage_error
 
 if TYPE_CHECKING:
+    from rflbuild.guest import Guest
     from rflbuild.report import Result
+
+_SCRIPT_TIMEOUT = 3600.0  # seconds for a script of the user's, or until gdb lets the guest go
 
 
 def qemu_test(
@@ -26,6 +32,7 @@ def qemu_test(
     timeout: float | None,
     *,
     quick: bool = False,
+    builtin: bool = False,
     json: bool = False,
 ) -> int:
     """Judge a target; the exit code is the verdict's."""
@@ -33,9 +40,15 @@ def qemu_test(
 
     if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick))
+    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick, builtin))
     if json:
         print(result.as_json())
+    tell(session, result)
+    return result.verdict.exit_code
+
+
+def tell(session: Session, result: Result) -> None:
+    """Say what a run came to: one line, below the details if it did not pass."""
     shown = os.path.relpath(result.folder)
     terminal = session.terminal
     if result.verdict is Verdict.PASS:
@@ -45,12 +58,11 @@ def qemu_test(
             f"{word:<10} {result.name} on {kernel}: {_counted(result)} in "
             f"{duration(result.seconds)}; {shown}"
         )
-        return 0
+        return
     if result.detail:
         terminal.line(result.detail)
     word = terminal.paint(str(result.verdict), "red")
     terminal.line(f"{word}: {result.reason} [{shown}]")
-    return result.verdict.exit_code
 
 
 def _counted(result: Result) -> str:
@@ -61,12 +73,21 @@ def _counted(result: Result) -> str:
     return f"{taken} step{'' if taken == 1 else 's'}{quick}{skipped}"
 
 
-def shell(session: Session, wanted: str | None, request: Request) -> int:
+def shell(
+    session: Session,
+    wanted: str | None,
+    request: Request,
+    shared: Sequence[str] = (),
+    *,
+    gdb: bool = False,
+) -> int:
     """The guest with a prompt for a person; with no terminal, stdin is run as a script."""
-    from rflbuild import report, testrun
+    from rflbuild import gdb as debugger
+    from rflbuild import report, share, symbols, testrun
     from rflbuild.guest import Guest
 
     chain.check(session, request)
+    shares = share.parse(shared)
     target = targets.find(session, wanted) if wanted else None
     links = Links(session)
     if target:
@@ -74,22 +95,49 @@ def shell(session: Session, wanted: str | None, request: Request) -> int:
     else:
         planned = chain.plan(session, request, links)
     built = chain.build_kernel(session, planned, links)
+    if shares:
+        share.require(built)
+    if gdb:
+        debugger.require(built)
     files: dict[str, Path] = {}
     spec = TestSpec()
     if target:
         files, _ = testrun.load(session, target, built, links)
         spec = target.spec
     folder, _ = report.open_folder(session.workspace.results, f"shell-{wanted or 'guest'}")
+    known = symbols.of(built, files, target.module if target else None)
+    symbols.write(known, folder)
+    if gdb:
+        debugger.write_attach(session, built, known, folder)
     person = sys.stdin.isatty() and sys.stdout.isatty()
     boot = testrun.boot_for(session, built, spec, person=person)
-    with Guest(session, boot, folder) as running:
+    with Guest(session, replace(boot, shares=shares, gdb=gdb), folder) as running:
         running.put(files)
+        for each in shares:
+            how = " (read-only)" if each.read_only else ""
+            session.terminal.line(f"share      {each.directory} is {each.place}{how}")
+        if gdb:
+            session.terminal.line("gdb        the guest waits for `./rfl gdb` in another terminal")
         if person:
             session.terminal.line(f"log        {folder / 'console.log'}")
-            return running.wait_for_person()
-        script = sys.stdin.read()
-        running.wait_until_ready(testrun.BOOT_TIMEOUT)
-        running.unpack(testrun.BOOT_TIMEOUT)
-        answer = running.run(script, 3600.0)
-        sys.stdout.write(answer.output)
-        return answer.status
+            return _attended(session, running)
+        return _scripted(running, _SCRIPT_TIMEOUT if gdb else testrun.BOOT_TIMEOUT)
+
+
+def _attended(session: Session, running: Guest) -> int:
+    """Leave the guest to the person at the terminal; QEMU's exit status, once it has ended."""
+    status = running.wait_for_person()
+    running.console.drain(DRAIN)
+    for splat in running.console.splats()[:1]:
+        session.terminal.line(f"crash      {splat.headline}; `./rfl decode` shows where")
+    return status
+
+
+def _scripted(running: Guest, boot_timeout: float) -> int:
+    """Run what stdin has in the guest; the exit status is the script's."""
+    script = sys.stdin.read()
+    running.wait_until_ready(boot_timeout)
+    running.unpack(boot_timeout)
+    answer = running.run(script, _SCRIPT_TIMEOUT)
+    sys.stdout.write(answer.output)
+    return answer.status

@@ -29,6 +29,7 @@ use crate::{
         CAUSES,
         ICR, //
     },
+    ring::Ring,
     transmit::Transmitter, //
 };
 use kernel::{
@@ -63,7 +64,7 @@ pub(crate) const MAX_MTU: u32 = LONGEST_FRAME - AROUND_PAYLOAD;
 /// The fewest and the most descriptors of a ring: enough for two of the largest packets, and what
 /// the card takes.
 const FEWEST: u32 = 128;
-const MOST: u32 = 4096;
+const MOST: u32 = Ring::MOST as u32;
 
 /// The least time between two interrupts, in units of 256 ns: 8,000 a second at most.
 const INTERRUPT_INTERVAL: u16 = 488;
@@ -80,7 +81,8 @@ pub(crate) struct Adapter<'bound> {
     masked: Atomic<bool>,
     /// The card is still to send something. Stored with the transmit queue's lock held.
     sending: Atomic<bool>,
-    /// The link has changed, and the stack does not know.
+    /// The stack may not know of the link as it is. Only polls tell it, one after the other, so
+    /// that the newest is told last.
     link_changed: Atomic<bool>,
     _enabled: net::Enabled<'bound>,
 }
@@ -169,10 +171,13 @@ impl net::Driver for Adapter<'_> {
         receiver.start();
         self.masked.store(true, Relaxed);
         self.sending.store(false, Relaxed);
+        self.link_changed.store(true, Relaxed);
     }
 
     fn halt(&self) {
         self.hardware.halt();
+        // The next reset clears what the card has counted.
+        self.hardware.errors();
     }
 
     /// Step 4: the interrupt.
@@ -243,6 +248,10 @@ impl net::Driver for Adapter<'_> {
                 0
             };
             self.hardware.unmask(CAUSES | sent);
+        }
+        // The start, or an interrupt when no poll could be asked for: let there be another one.
+        if self.link_changed.load(Relaxed) {
+            self.hardware.raise(ICR::LINK_CHANGE_MASK);
         }
     }
 

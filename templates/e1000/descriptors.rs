@@ -1,21 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Descriptors: how driver and card tell each other where packets lie.
-//!
-//! Each is two words of 64 bits. The second holds all that the card writes back, so that one read
-//! has either nothing of it or all.
+//! What the words of descriptors say: those of the receive ring, and of the transmit ring.
 
-use crate::net::{
-    shared_with_device,
-    Offload, //
-};
+use crate::net::Offload;
 use kernel::{
     bitfield,
     prelude::*, //
 };
 
 bitfield! {
-    /// What the card says of a packet that it has received (SDM 3.2.3).
+    /// What the card says of a packet that it has received: the second word (SDM 3.2.3).
     pub(crate) struct ReceiveStatus(u64) {
         /// The data is wrong.
         47:47 data_error => bool;
@@ -38,20 +32,9 @@ bitfield! {
     }
 }
 
-/// A descriptor of the receive ring (SDM 3.2.3).
-#[repr(C)]
-#[derive(FromBytes, IntoBytes)]
-pub(crate) struct ReceiveDescriptor {
-    /// Where the buffer is.
-    pub(crate) buffer: u64,
-    /// See [`ReceiveStatus`].
-    pub(crate) status: u64,
-}
-
-shared_with_device!(ReceiveDescriptor);
-
 bitfield! {
-    /// What the card is to do with a piece of a packet (SDM 3.3.7), and whether it has done so.
+    /// What the card is to do with a piece of a packet, and whether it has done so: the second word
+    /// (SDM 3.3.7).
     pub(crate) struct TransmitCommand(u64) {
         /// Put the TCP or UDP checksum in.
         41:41 insert_transport_checksum => bool;
@@ -79,7 +62,8 @@ bitfield! {
 }
 
 bitfield! {
-    /// Where the headers are that an offload changes (SDM 3.3.6).
+    /// A context, for the packets that follow: where the headers are that an offload changes. The
+    /// first word (SDM 3.3.6).
     pub(crate) struct ContextOffsets(u64) {
         /// Where the TCP or UDP checksum ends; 0 for the packet's end.
         63:48 transport_end;
@@ -97,7 +81,7 @@ bitfield! {
 }
 
 bitfield! {
-    /// How to cut a packet into segments (SDM 3.3.6).
+    /// A context's second word: how to cut a packet into segments (SDM 3.3.6).
     pub(crate) struct ContextCommand(u64) {
         /// The most payload of a segment.
         63:48 mss;
@@ -119,19 +103,6 @@ bitfield! {
         19:0 payload;
     }
 }
-
-/// A descriptor of the transmit ring (SDM 3.3): a piece of a packet, or a context for those that
-/// follow.
-#[repr(C)]
-#[derive(FromBytes, IntoBytes)]
-pub(crate) struct TransmitDescriptor {
-    /// Where the piece is, or [`ContextOffsets`].
-    pub(crate) buffer: u64,
-    /// [`TransmitCommand`] or [`ContextCommand`].
-    pub(crate) command: u64,
-}
-
-shared_with_device!(TransmitDescriptor);
 
 /// Where an IPv4 header has its checksum.
 const IPV4_CHECKSUM: u8 = 10;

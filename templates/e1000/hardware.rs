@@ -79,10 +79,13 @@ impl Default for Sum {
 }
 
 impl Sum {
-    /// Adds, and returns the sum.
-    fn add(&self, value: impl Into<u32>) -> u64 {
-        let value = u64::from(value.into());
-        self.0.fetch_add(value, Relaxed).wrapping_add(value)
+    /// Adds what a counter has counted since it was read last, and returns the sum.
+    fn add(&self, count: impl Into<u32>) -> u64 {
+        let count = match count.into() {
+            GONE => 0,
+            count => u64::from(count),
+        };
+        self.0.fetch_add(count, Relaxed).wrapping_add(count)
     }
 }
 
@@ -113,7 +116,8 @@ impl<'bound> Hardware<'bound> {
         Err(ENODEV)
     }
 
-    /// Puts the card into the state that it has after power-on (SDM 14.2). May sleep.
+    /// Puts the card into the state that it has after power-on (SDM 14.2), with its counters at
+    /// zero. May sleep.
     pub(crate) fn reset(&self) {
         self.halt();
         // It takes effect by the reset. What is left for sending is enough for the longest frame.
@@ -182,6 +186,11 @@ impl<'bound> Hardware<'bound> {
         self.bar.write_reg(IMS::from(causes));
     }
 
+    /// Has the card interrupt as if for these causes.
+    pub(crate) fn raise(&self, causes: u32) {
+        self.bar.write_reg(ICS::from(causes));
+    }
+
     /// Why the card interrupts, and no more from now on; [`None`] if it does not.
     pub(crate) fn causes(&self) -> Option<ICR> {
         let causes = self.bar.read(ICR);
@@ -223,8 +232,9 @@ impl<'bound> Hardware<'bound> {
         );
     }
 
-    /// Step 3 for the receive ring, whose buffers have `buffer` bytes (SDM 14.4).
-    pub(crate) fn start_receive(&self, address: u64, bytes: u32, last: u16, buffer: BufferSize) {
+    /// Step 3 for the receive ring, with buffers of that size (SDM 14.4). None of it is the card's
+    /// yet.
+    pub(crate) fn start_receive(&self, address: u64, bytes: u32, buffer: BufferSize) {
         self.bar.write_reg(RDTR::zeroed());
         self.bar.write_reg(RDBAL::from(address as u32));
         self.bar.write_reg(RDBAH::from((address >> 32) as u32));
@@ -239,7 +249,6 @@ impl<'bound> Hardware<'bound> {
                     .with_strip_crc(true),
             ),
         );
-        self.give_receive(last);
     }
 
     /// Lets the card read up to the descriptor before this one.
@@ -298,12 +307,9 @@ impl<'bound> Hardware<'bound> {
         }
     }
 
-    /// What the card has counted.
+    /// What the card has counted since the driver took it.
     pub(crate) fn errors(&self) -> Errors {
         let (bar, counted) = (&self.bar, &self.counted);
-        if !self.is_present() {
-            return Errors::default();
-        }
         counted.length.add(bar.read(RLEC));
         counted.length.add(bar.read(RUC));
         counted.transmit.add(bar.read(ECOL));

@@ -131,8 +131,9 @@ void rust_helper_netif_addr_unlock_bh(struct net_device *dev)
 	netif_addr_unlock_bh(dev);
 }
 
-void rust_helper_dev_sw_netstats_rx_add(struct net_device *dev,
-					unsigned int packets, unsigned int len)
+/* dev_sw_netstats_rx_add(), for more than one packet. */
+void rust_helper_netdev_count_received(struct net_device *dev,
+				       unsigned int packets, unsigned int len)
 {
 	struct pcpu_sw_netstats *tstats = this_cpu_ptr(dev->tstats);
 

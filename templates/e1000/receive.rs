@@ -7,10 +7,7 @@
 //! dropped and its buffer stays. So the card never runs out of buffers for good.
 
 use crate::{
-    descriptors::{
-        ReceiveDescriptor,
-        ReceiveStatus, //
-    },
+    descriptors::ReceiveStatus,
     hardware::{
         BufferSize,
         Hardware, //
@@ -21,16 +18,12 @@ use crate::{
         ReceiveBuffer,
         SkBuff, //
     },
+    ring::Ring, //
 };
 use kernel::{
     device::{
         self,
         Bound, //
-    },
-    dma::Coherent,
-    io::{
-        io_read,
-        io_write, //
     },
     prelude::*,
     sync::{
@@ -54,7 +47,7 @@ const COPIED: u32 = 256;
 
 /// What both ways of packets see of the ring: whether something has come.
 pub(crate) struct Incoming {
-    ring: Coherent<[ReceiveDescriptor]>,
+    ring: Ring,
     /// The descriptor that is looked at next.
     next: Atomic<usize>,
 }
@@ -66,9 +59,7 @@ impl Incoming {
     }
 
     fn status(&self, index: usize) -> ReceiveStatus {
-        // The ring's length is a power of two, so that the index is in it.
-        let index = index & (self.ring.len() - 1);
-        ReceiveStatus::from(io_read!(self.ring, [panic: index].status))
+        self.ring.control(index).into()
     }
 }
 
@@ -84,18 +75,18 @@ pub(crate) struct Receiver<'up> {
 }
 
 impl<'up> Receiver<'up> {
-    /// Steps 1 and 2: allocates a ring of `len` descriptors, a power of two, and their buffers.
+    /// Steps 1 and 2: allocates a ring of `len` descriptors, and their buffers.
     pub(crate) fn new(
         hardware: &'up Hardware<'up>,
         dev: &'up device::Device<Bound>,
         len: usize,
         size: BufferSize,
     ) -> Result<Self> {
-        let ring = Coherent::<ReceiveDescriptor>::zeroed_slice(dev, len, GFP_KERNEL)?;
+        let ring = Ring::new(dev, len)?;
         let mut buffers = KVec::with_capacity(len, GFP_KERNEL)?;
         for index in 0..len {
             let buffer = ReceiveBuffer::new(dev, None, size.bytes())?;
-            io_write!(ring, [try: index].buffer, buffer.address());
+            ring.fill(index, buffer.address(), 0);
             buffers.push(buffer, GFP_KERNEL)?;
         }
         let incoming = Incoming {
@@ -117,21 +108,20 @@ impl<'up> Receiver<'up> {
         self.incoming.clone()
     }
 
-    /// Step 3: tells the card of the ring, and of all its descriptors but one: if it had all, it
+    /// Step 3: tells the card of the ring, and gives it all descriptors but one: if it had all, it
     /// would take the ring to be empty.
     pub(crate) fn start(&self) {
-        self.hardware.start_receive(
-            self.incoming.ring.dma_address(),
-            self.incoming.ring.size() as u32,
-            self.before(0),
-            self.size,
-        );
+        let ring = &self.incoming.ring;
+        self.hardware
+            .start_receive(ring.address(), ring.bytes(), self.size);
+        self.give(0);
     }
 
-    /// The index before another, in the ring.
-    fn before(&self, index: usize) -> u16 {
-        // CAST: The ring has at most `MOST` descriptors.
-        (index.wrapping_sub(1) & (self.incoming.ring.len() - 1)) as u16
+    /// Gives the card all descriptors but the one before `next`, which is the next that it is done
+    /// with.
+    fn give(&self, next: usize) {
+        let last = self.incoming.ring.register(next.wrapping_sub(1));
+        self.hardware.give_receive(last);
     }
 
     /// Hands up to `poll.budget()` packets to the stack and returns their number, with those that
@@ -153,11 +143,11 @@ impl<'up> Receiver<'up> {
                 Err(_) => dev.receive_dropped(),
             }
             received += 1;
-            index = (index + 1) & (self.incoming.ring.len() - 1);
+            index = index.wrapping_add(1);
         }
         if received > 0 {
             self.incoming.next.store(index, Relaxed);
-            self.hardware.give_receive(self.before(index));
+            self.give(index);
         }
         received
     }
@@ -170,9 +160,9 @@ impl<'up> Receiver<'up> {
         poll: &Poll<'_>,
     ) -> Result<Option<SkBuff>> {
         let packet = self.packet(index, status, poll);
-        let address = self.buffers.get(index).ok_or(EINVAL)?.address();
-        io_write!(self.incoming.ring, [try: index].buffer, address);
-        io_write!(self.incoming.ring, [try: index].status, 0);
+        let ring = &self.incoming.ring;
+        let buffer = self.buffers.get(ring.place(index)).ok_or(EINVAL)?;
+        ring.fill(index, buffer.address(), 0);
         packet
     }
 
@@ -191,7 +181,8 @@ impl<'up> Receiver<'up> {
         if !whole || status.frame_errors() != 0 || status.data_error() || len < HEADER {
             return Err(EIO);
         }
-        let buffer = self.buffers.get_mut(index).ok_or(EINVAL)?;
+        let place = self.incoming.ring.place(index);
+        let buffer = self.buffers.get_mut(place).ok_or(EINVAL)?;
         let mut packet = if len <= COPIED {
             buffer.copy_packet(poll, len)?
         } else {

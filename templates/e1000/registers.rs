@@ -78,8 +78,8 @@ register! {
         15:0 ethertype;
     }
 
-    /// Why the card interrupts; reading clears it. The same bits are in [`IMS`]
-    /// and [`IMC`].
+    /// Why the card interrupts; reading clears it. The same bits are in [`ICS`],
+    /// [`IMS`] and [`IMC`].
     pub(crate) ICR(u32) @ 0xc0 {
         /// The receiver's timer ran out: a packet has come.
         7:7 receive_timer => bool;
@@ -99,6 +99,11 @@ register! {
     pub(crate) ITR(u32) @ 0xc4 {
         /// In units of 256 ns.
         15:0 interval;
+    }
+
+    /// Sets causes.
+    pub(crate) ICS(u32) @ 0xc8 {
+        31:0 causes;
     }
 
     /// Lets causes interrupt.

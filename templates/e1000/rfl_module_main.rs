@@ -4,7 +4,7 @@
 //!
 //! It takes six steps for a packet to come and go:
 //!
-//! 1. The rings: descriptors in coherent DMA memory ([`Transmitter::new`], [`Receiver::new`]).
+//! 1. The rings: descriptors in coherent DMA memory ([`ring`]).
 //! 2. The buffers: memory that the card writes packets to ([`net::ReceiveBuffer`]).
 //! 3. The ring registers: base, length, head and tail ([`Hardware::start_transmit`],
 //!    [`Hardware::start_receive`]).
@@ -12,7 +12,7 @@
 //! 5. Receive: a descriptor that is done becomes a packet for the stack ([`receive`]).
 //! 6. Transmit: a packet becomes descriptors, and the tail register tells the card ([`transmit`]).
 //!
-//! [`net`] wraps the C side, and holds all that is `unsafe`.
+//! [`net`] wraps the C side. All that is `unsafe` is there, but for a promise at the end of probe.
 
 mod adapter;
 mod descriptors;
@@ -20,6 +20,7 @@ mod hardware;
 mod net;
 mod receive;
 mod registers;
+mod ring;
 mod transmit;
 
 use adapter::Adapter;
@@ -47,6 +48,9 @@ use {
 };
 
 struct RflModule;
+
+/// How many bits of an address every model can use.
+const ADDRESS_BITS: u32 = 32;
 
 // The C driver's table has the names.
 kernel::pci_device_table!(
@@ -82,7 +86,7 @@ impl pci::Driver for RflModule {
         model: Option<&'bound Model>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
         let dev = pdev.as_ref();
-        let enabled = net::Enabled::new(pdev)?;
+        let enabled = net::Enabled::new::<ADDRESS_BITS>(pdev)?;
         let bar = pdev.iomap_region_sized(0, c"rfl_module")?;
         let model = *model.ok_or(ENODEV)?;
         let hardware = Hardware::new(bar, model);
@@ -106,7 +110,8 @@ impl pci::Driver for RflModule {
             max_mtu: adapter::MAX_MTU,
         };
         let adapter = Adapter::new(dev, enabled, hardware, vectors);
-        net::Registration::new(dev, setup, adapter)
+        // SAFETY: It goes to the PCI core, which drops it when the device is unbound.
+        unsafe { net::Registration::new(dev, setup, adapter) }
     }
 }
 

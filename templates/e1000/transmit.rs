@@ -12,8 +12,7 @@ use crate::{
         context,
         ContextCommand,
         ContextOffsets,
-        TransmitCommand,
-        TransmitDescriptor, //
+        TransmitCommand, //
     },
     hardware::Hardware,
     net::{
@@ -25,16 +24,12 @@ use crate::{
         Sent,
         SkBuff, //
     },
+    ring::Ring, //
 };
 use kernel::{
     device::{
         self,
         Bound, //
-    },
-    dma::Coherent,
-    io::{
-        io_read,
-        io_write, //
     },
     prelude::*, //
 };
@@ -46,9 +41,9 @@ use kernel::{
 const PIECE: u32 = 4096;
 
 /// The most descriptors of a packet, and one that keeps the ring's tail from its head: a context,
-/// 64 KiB and headers in pieces of that size, and what the linear part and 17 fragments add by
-/// being cut for themselves.
-const MOST_DESCRIPTORS: usize = 1 + 1 + (65536 / PIECE as usize + 1) + 18;
+/// 64 KiB and headers in pieces of that size, and what the packet's own pieces add by each being
+/// cut for itself.
+const MOST_DESCRIPTORS: usize = 1 + 1 + (65536 / PIECE as usize + 1) + SkBuff::MOST_PIECES;
 
 /// What belongs to a descriptor of the ring.
 #[derive(Default)]
@@ -61,12 +56,11 @@ struct Slot<'up> {
     last: usize,
 }
 
-/// The ring for sending. Its indices count on and on: an index modulo the ring's length, a power of
-/// two, is a place in it.
+/// The ring for sending.
 pub(crate) struct Transmitter<'up> {
     hardware: &'up Hardware<'up>,
     dev: &'up device::Device<Bound>,
-    ring: Coherent<[TransmitDescriptor]>,
+    ring: Ring,
     slots: KVec<Slot<'up>>,
     /// The context that the card was told of last, which holds until the next.
     context: Option<(ContextOffsets, ContextCommand)>,
@@ -79,7 +73,7 @@ pub(crate) struct Transmitter<'up> {
 }
 
 impl<'up> Transmitter<'up> {
-    /// Steps 1 and 2: allocates a ring of `len` descriptors, a power of two.
+    /// Steps 1 and 2: allocates a ring of `len` descriptors.
     pub(crate) fn new(
         hardware: &'up Hardware<'up>,
         dev: &'up device::Device<Bound>,
@@ -92,7 +86,7 @@ impl<'up> Transmitter<'up> {
         Ok(Self {
             hardware,
             dev,
-            ring: Coherent::zeroed_slice(dev, len, GFP_KERNEL)?,
+            ring: Ring::new(dev, len)?,
             slots,
             context: None,
             head: 0,
@@ -104,19 +98,13 @@ impl<'up> Transmitter<'up> {
     /// Step 3: tells the card of the ring.
     pub(crate) fn start(&self) {
         self.hardware
-            .start_transmit(self.ring.dma_address(), self.ring.size() as u32);
-    }
-
-    /// Where an index is in the ring.
-    #[inline]
-    fn place(&self, index: usize) -> usize {
-        index & (self.slots.len() - 1)
+            .start_transmit(self.ring.address(), self.ring.bytes());
     }
 
     /// Whether any packet might not find room.
     #[inline]
     fn is_full(&self) -> bool {
-        self.slots.len() - self.tail.wrapping_sub(self.head) <= MOST_DESCRIPTORS
+        self.ring.len() - self.tail.wrapping_sub(self.head) <= MOST_DESCRIPTORS
     }
 
     /// Whether something was not reclaimed.
@@ -179,9 +167,8 @@ impl<'up> Transmitter<'up> {
         });
         let end = next.wrapping_sub(1);
         let written = mapped.and_then(|()| {
-            let place = self.place(end);
             let last = last.with_end_of_packet(true).with_report_status(true);
-            io_write!(self.ring, [try: place].command, last.into());
+            self.ring.set_control(end, last.into());
             packet.timestamp();
             self.slot(end)?.packet = Some(packet);
             self.slot(first)?.last = end;
@@ -203,18 +190,16 @@ impl<'up> Transmitter<'up> {
     /// Fills a descriptor that is not in use. Fails with `ENOSPC` if there is none.
     #[inline]
     fn write(&mut self, index: usize, buffer: u64, command: u64) -> Result {
-        if index.wrapping_sub(self.head) >= self.slots.len() - 1 {
+        if index.wrapping_sub(self.head) >= self.ring.len() - 1 {
             return Err(ENOSPC);
         }
-        let place = self.place(index);
-        io_write!(self.ring, [try: place].buffer, buffer);
-        io_write!(self.ring, [try: place].command, command);
+        self.ring.fill(index, buffer, command);
         Ok(())
     }
 
     #[inline]
     fn slot(&mut self, index: usize) -> Result<&mut Slot<'up>> {
-        let place = self.place(index);
+        let place = self.ring.place(index);
         self.slots.get_mut(place).ok_or(EINVAL)
     }
 
@@ -223,8 +208,7 @@ impl<'up> Transmitter<'up> {
         let tell = self.given != self.tail;
         if tell {
             self.given = self.tail;
-            // CAST: The ring has at most 4096 descriptors.
-            self.hardware.give_transmit(self.place(self.tail) as u16);
+            self.hardware.give_transmit(self.ring.register(self.tail));
         }
         self.reclaim(dev, None);
         tell
@@ -251,9 +235,8 @@ impl<'up> Transmitter<'up> {
         if self.head == self.given {
             return None;
         }
-        let last = self.slots.get(self.place(self.head))?.last;
-        let place = self.place(last);
-        if !TransmitCommand::from(io_read!(self.ring, [panic: place].command)).done() {
+        let last = self.slot(self.head).ok()?.last;
+        if !TransmitCommand::from(self.ring.control(last)).done() {
             return None;
         }
         self.release(last)
@@ -276,7 +259,7 @@ impl Drop for Transmitter<'_> {
     fn drop(&mut self) {
         // In the order of the ring, so that no packet goes before its memory is unmapped.
         while self.head != self.tail {
-            let Some(last) = self.slots.get(self.place(self.head)).map(|slot| slot.last) else {
+            let Ok(&mut Slot { last, .. }) = self.slot(self.head) else {
                 return;
             };
             self.release(last);

@@ -22,6 +22,7 @@ from rflbuild.kernel import Kernel
 from rflbuild.session import Session
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal, table
+from tests.bench.save_to_verdict import Watcher, watching
 
 _INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
@@ -54,8 +55,9 @@ def _measure(
     session: Session, built: Kernel, place: Path, rounds: int
 ) -> list[tuple[str, str, str, str]]:
     ours, floor = place / "ours" / "hello", place / "floor"
+    watched = place / "watched" / "hello"
     template = session.workspace.templates
-    for folder in (ours, floor):
+    for folder in (ours, floor, watched):
         folder.mkdir(parents=True)
         for name in ("Kbuild", "Makefile"):
             text = (template / "common" / name).read_text().replace("rfl_module", "hello")
@@ -67,7 +69,20 @@ def _measure(
     boot = _bare_boot(session, built, floor, place)
     boot()
     _rfl("qemu-test", str(ours), cwd=place)
+    with watching(watched) as watcher:
+        return _compare(session, built, place, rounds, boot, watcher)
 
+
+def _compare(
+    session: Session,
+    built: Kernel,
+    place: Path,
+    rounds: int,
+    boot: Callable[[], object],
+    watcher: Watcher,
+) -> list[tuple[str, str, str, str]]:
+    ours, floor = place / "ours" / "hello", place / "floor"
+    watched = place / "watched" / "hello" / "hello.rs"
     figures: dict[str, list[float]] = {}
 
     def take(name: str, job: Callable[[], object]) -> None:
@@ -82,6 +97,8 @@ def _measure(
         take("make M=", lambda: _make_module(session, built, floor))
         take("bare boot", boot)
         take("edit to verdict", lambda: _rfl("qemu-test", str(ours), cwd=place))
+        saved = f"{watched.read_text()}\n// round {number} at {time.time()}\n"
+        figures.setdefault("save to verdict", []).append(watcher.save(watched, saved))
         take("unchanged to verdict", lambda: _rfl("qemu-test", str(ours), cwd=place))
         take("kernel, unchanged", lambda: _rfl("kernel", cwd=place))
     _make_kernel(session, built, place)  # the first look settles the copy
@@ -90,6 +107,7 @@ def _measure(
     median = {name: statistics.median(values) for name, values in figures.items()}
     by_hand = median["make M="] + median["bare boot"]
     edit, still = median["edit to verdict"], median["unchanged to verdict"]
+    save = median["save to verdict"]
     unchanged, make = median["kernel, unchanged"], median["make, nothing to do"]
     return [
         ("floor: make M=, after an edit", f"{median['make M=']:.2f}", "", ""),
@@ -101,6 +119,14 @@ def _measure(
             "the bare boot",
             f"{still - median['bare boot']:+.2f} s",
         ),
+        (
+            "save to verdict, under watch",
+            f"{save:.2f}",
+            "make M=",
+            f"{save - median['make M=']:+.2f} s",
+        ),
+        ("  of it the module", f"{statistics.median(watcher.made):.2f}", "", ""),
+        ("  of it the steps", f"{statistics.median(watcher.stepped):.2f}", "", ""),
         ("kernel, nothing changed", f"{unchanged:.2f}", "make", f"{unchanged / make:.2f} x"),
         ("make Image modules, nothing to do", f"{make:.2f}", "", ""),
     ]

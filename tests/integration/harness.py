@@ -191,9 +191,16 @@ class Rfl:
 
     @contextlib.contextmanager
     def on_terminal(
-        self, *args: str, cwd: Path | None = None, timeout: float = 90.0
+        self,
+        *args: str,
+        cwd: Path | None = None,
+        timeout: float = 90.0,
+        size: tuple[int, int] = (40, 120),
     ) -> Iterator[pexpect.spawn[str]]:
-        """A run on a terminal of its own; at the end it is over and has left nothing behind."""
+        """A run on a terminal of its own; at the end it is over and has left nothing behind.
+
+        `size` is the terminal's, in lines and columns.
+        """
         token = uuid.uuid4().hex
         terminal: pexpect.spawn[str] = pexpect.spawn(
             sys.executable,
@@ -202,7 +209,7 @@ class Rfl:
             env={**self.environment(), "TERM": "xterm", _TOKEN: token},
             timeout=timeout,
             encoding="utf-8",
-            dimensions=(40, 120),
+            dimensions=size,
         )
         try:
             yield terminal
@@ -245,6 +252,18 @@ def examples(guide: str) -> list[list[str]]:
     lines = (CHECKOUT / "docs" / f"{guide}.md").read_text().splitlines()
     shown = (line.strip().removeprefix("$ ") for line in lines)
     return [shlex.split(line, comments=True)[1:] for line in shown if line.startswith("./rfl ")]
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Put one text, which must be there, in the place of another in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def line_of(path: Path, text: str) -> int:
+    """The number, from 1, of the first line with a text in it."""
+    return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
 def until(seconds: float, pause: float = 0.02) -> Iterator[float]:

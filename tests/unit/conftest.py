@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from rflbuild import arch
+from rflbuild.kernel import Kernel
 from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
+from rflbuild.source import Source
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal
+from rflbuild.toolchain import Toolchain
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -128,6 +132,22 @@ def make_kernel_tree() -> Callable[..., Path]:
             f"EXTRAVERSION ={f' {extra}' if extra else ''}\nNAME = Baby Opossum Posse\n"
         )
         return tree
+
+    return make
+
+
+@pytest.fixture
+def built_with(tmp_path: Path, repository: Path) -> Callable[[str], Kernel]:
+    """Makes a kernel of which nothing is there but its .config."""
+
+    def make(config: str) -> Kernel:
+        out = tmp_path / "kernel"
+        out.mkdir(exist_ok=True)
+        (out / ".config").write_text(config)
+        tools = Toolchain("system", "key", (), lambda argv, _cwd, _read, _write: list(argv))
+        source = Source("7.3", tmp_path / "source", (7, 3, 4), "7.3.4", "key")
+        machine = arch.load(repository / "configs", "arm64")
+        return Kernel(machine, source, tools, "defconfig", "key", out, 0.0)
 
     return make
 

@@ -283,6 +283,20 @@ def test_a_build_without_warnings_has_none() -> None:
     assert buildlog.warnings("  RUSTC [M] main.o\n  LD [M]  mine.ko\n") == []
 
 
+def test_a_mistake_in_a_kconfig_file_is_the_first_error() -> None:
+    output = (
+        "  HOSTLD  scripts/kconfig/conf\n"
+        "drivers/Kconfig:3:warning: ignoring unsupported character\n"
+        'samples/Kconfig:320: unknown statement "endfi"\n'
+        "samples/Kconfig:5: missing end statement for this entry\n"
+        "make[3]: *** [scripts/kconfig/Makefile:85: allnoconfig] Error 1\n"
+    )
+    assert buildlog.first_error(output).splitlines() == [
+        'samples/Kconfig:320: unknown statement "endfi"',
+        "samples/Kconfig:5: missing end statement for this entry",
+    ]
+
+
 # ---- diagnostics --------------------------------------------------------------------------
 
 CLIPPY = """\

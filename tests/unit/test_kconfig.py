@@ -8,7 +8,8 @@ import pytest
 
 from rflbuild import arch, kconfig
 from rflbuild.arch import Arch
-from rflbuild.kconfig import Kconfig, Option
+from rflbuild.fragment import Option
+from rflbuild.kconfig import Kconfig
 from rflbuild.source import Source
 from rflbuild.verdict import RflError, Verdict
 

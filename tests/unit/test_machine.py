@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from rflbuild import arch, machine
 from rflbuild.arch import Arch
 from rflbuild.machine import Wires
+from rflbuild.share import Share
 from rflbuild.testspec import Machine
 
 WIRES = Wires(11, 12, 13, 14)  # serial, shell, control, payload
@@ -22,7 +23,13 @@ def arm(repository: Path) -> Arch:
 
 
 def command(
-    arm: Arch, guest: Machine | None = None, accelerator: str = "tcg", *, person: bool = False
+    arm: Arch,
+    guest: Machine | None = None,
+    accelerator: str = "tcg",
+    *,
+    person: bool = False,
+    wires: Wires = WIRES,
+    shares: Sequence[Share] = (),
 ) -> list[str]:
     return machine.qemu(
         arm,
@@ -31,8 +38,9 @@ def command(
         Path("/out/Image"),
         Path("/out/initramfs.cpio"),
         "console=ttyAMA0 quiet",
-        WIRES,
+        wires,
         person=person,
+        shares=shares,
     )
 
 
@@ -42,8 +50,11 @@ def arguments(
     variables: Mapping[str, str] | None = None,
     *,
     person: bool = False,
+    gdb: bool = False,
 ) -> str:
-    return machine.kernel_arguments(arm, guest or Machine(), variables or {}, person=person)
+    return machine.kernel_arguments(
+        arm, guest or Machine(), variables or {}, person=person, gdb=gdb
+    )
 
 
 def values(words: list[str], option: str) -> list[str]:
@@ -189,6 +200,48 @@ def test_the_disk_of_modules_is_the_file_that_is_passed_on(arm: Arch) -> None:
 
 def test_every_wire_is_passed_on() -> None:
     assert WIRES.all() == (11, 12, 13, 14)
+    assert Wires(1, 2, 3, 4, (5, 6), 7).all() == (1, 2, 3, 4, 5, 6, 7)
+
+
+def test_a_shared_folder_is_the_open_one_that_is_passed_on(arm: Arch) -> None:
+    shares = [Share("data", Path("/home/data")), Share("usr", Path("/usr"), read_only=True)]
+
+    words = command(arm, wires=Wires(11, 12, 13, 14, (15, 16)), shares=shares)
+
+    first, second = (value.split(",") for value in values(words, "-fsdev"))
+    assert "path=/proc/self/fd/15" in first
+    assert "path=/proc/self/fd/16" in second
+    assert ("readonly=on" in first, "readonly=on" in second) == (False, True)
+    tags = [d.rpartition("=")[2] for d in values(words, "-device") if "virtio-9p" in d]
+    assert tags == ["data", "usr"]
+
+
+def test_what_the_guest_makes_in_a_shared_folder_belongs_to_qemus_user(arm: Arch) -> None:
+    wires = Wires(11, 12, 13, 14, (15,))
+
+    words = command(arm, wires=wires, shares=[Share("data", Path("/home/data"))])
+
+    assert "security_model=none" in values(words, "-fsdev")[0].split(",")
+
+
+# ---- gdb ----------------------------------------------------------------------------------
+
+
+def test_a_machine_for_gdb_waits_at_its_first_instruction(arm: Arch) -> None:
+    words = command(arm, wires=Wires(11, 12, 13, 14, gdb=15))
+
+    assert "-S" in words
+    assert values(words, "-gdb") == ["chardev:gdb"]
+    assert "socket,id=gdb,fd=15,server=on,wait=off" in values(words, "-chardev")
+
+
+def test_other_machines_do_not_wait(arm: Arch) -> None:
+    assert {"-S", "-gdb"}.isdisjoint(command(arm))
+
+
+def test_for_gdb_the_kernel_stays_where_its_symbols_are(arm: Arch) -> None:
+    assert "nokaslr" in arguments(arm, gdb=True).split()
+    assert "nokaslr" not in arguments(arm).split()
 
 
 def test_a_persons_shell_is_on_the_terminal_and_the_log_is_not(arm: Arch) -> None:

@@ -28,6 +28,7 @@ PRODUCTS = [
     "Module.symvers",
     "modules.order",
     "rust-project.json",
+    "compile_commands.json",
     "bindings_generated.h",
     "bindings_generated.rs",
 ]
@@ -186,7 +187,38 @@ def test_products_in_the_users_folder_are_not_copied(folder: Path, work: Path, n
     assert not (work / name).exists()
 
 
-@pytest.mark.parametrize("name", [".git", "target", "__pycache__"])
+@pytest.mark.parametrize(
+    "name",
+    ".hello.rs.swp .clang-format hello.rs~ hello.rs.~1~ #hello.rs# 4913 a.rs___jb_tmp___".split(),
+)
+def test_what_is_hidden_or_left_by_an_editor_is_not_copied(
+    folder: Path, work: Path, name: str
+) -> None:
+    before = synchronise(folder, work)
+    (folder / name).touch()
+
+    assert synchronise(folder, work) == before
+    assert not (work / name).exists()
+
+
+def test_another_test_is_no_other_module(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    (folder / "test.yaml").write_text("steps: []\n")
+
+    assert synchronise(folder, work) == before
+
+
+@pytest.mark.parametrize("path", ["hello.rs", "net/a.rs", "test.yaml", "data.bin", "mk/4912"])
+def test_a_path_of_a_source_is_known(path: str) -> None:
+    assert module.is_source(Path(path))
+
+
+@pytest.mark.parametrize("path", ["a.ko", "net/a.o", ".git/config", "target/a.rs", "net/a.rs~"])
+def test_a_path_of_no_source_is_known(path: str) -> None:
+    assert not module.is_source(Path(path))
+
+
+@pytest.mark.parametrize("name", [".git", ".vscode", "target", "__pycache__"])
 def test_folders_that_are_no_sources_are_not_copied(folder: Path, work: Path, name: str) -> None:
     (folder / name).mkdir()
     (folder / name / "a.rs").touch()
@@ -362,3 +394,61 @@ def test_the_files_of_which_objects_are_made_are_units(folder: Path) -> None:
         (folder / name).touch()
 
     assert module.units(folder) == ["asm.S", "hello.rs", "main.rs", "sub/own.rs", "sub/part.c"]
+
+
+# ---- for editors --------------------------------------------------------------------------
+
+
+def test_crates_are_the_rust_files_that_a_makefile_makes_objects_of(folder: Path) -> None:
+    (folder / "Kbuild").write_text(
+        "obj-m := hello.o deep/main.o\nhello-y := hello_main.o my_part.o helpers.o\n"
+    )
+    for name in (
+        "hello_main.rs",
+        "part.rs",
+        "helpers.c",
+        "deep/main.rs",
+        "sub/own.rs",
+        "sub/no.rs",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "sub" / "Makefile").write_text("obj-$(CONFIG_X) += own.o\n")
+
+    assert module.crate_roots(folder) == [
+        "hello.rs",
+        "hello_main.rs",
+        "deep/main.rs",
+        "sub/own.rs",
+    ]
+
+
+def test_an_editors_own_folders_are_no_part_of_a_module(folder: Path, work: Path) -> None:
+    before = synchronise(folder, work)
+    for name in (".vscode/settings.json", ".cache/clangd/index/a.idx"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("x")
+
+    assert synchronise(folder, work) == before
+
+
+def test_products_are_removed_and_sources_are_not(folder: Path, work: Path) -> None:
+    synchronise(folder, work)
+    sources = holds(work)
+    for name in PRODUCTS:
+        (work / name).touch()
+
+    module.remove_products(work)
+
+    assert holds(work) == sources
+
+
+def test_what_was_compiled_of_one_language_is_removed(folder: Path, work: Path) -> None:
+    (folder / "helpers.c").touch()
+    synchronise(folder, work)
+    for name in ("hello.o", "helpers.o", "hello.mod.o"):
+        (work / name).touch()
+
+    module.remove_objects(work, ".rs")
+
+    assert {path.name for path in work.glob("*.o")} == {"helpers.o", "hello.mod.o"}

@@ -378,3 +378,20 @@ def test_nothing_is_left_of_an_invocation_within_one_that_is_killed(
     finally:
         if is_alive(pid):
             os.kill(pid, signal.SIGKILL)
+
+
+# ---- what is of no interest any more ----------------------------------------------------------
+
+
+def test_an_interrupted_run_returns_and_what_was_started_goes_on(
+    processes: Processes, is_alive: Callable[[int], bool]
+) -> None:
+    started = processes.start(["sleep", "1000"])
+    timer = threading.Timer(0.2, processes.interrupt)
+    timer.start()
+    done = processes.run(["sh", "-c", "sleep 1000 & wait"], timeout=30)
+    timer.join()
+
+    assert done.status == -signal.SIGTERM
+    assert is_alive(started.pid)
+    assert processes.run(["echo", "next"], timeout=10).output == "next\n"

@@ -65,6 +65,17 @@ def test_what_was_not_used_lately_is_removed_and_the_rest_stays(store: Store) ->
     assert not list((store.root / "tmp").iterdir())
 
 
+def test_one_thing_is_removed_by_its_key(store: Store) -> None:
+    for key in ("old", "new"):
+        store.build("kind", key, lambda into: (into / "file").touch())
+
+    for _ in range(2):
+        store.remove("kind", "old")
+
+    assert [p.name for p in (store.root / "kind").iterdir()] == ["new"]
+    assert not list((store.root / "tmp").iterdir())
+
+
 def test_with_no_time_everything_is_removed(store: Store) -> None:
     store.build("kind", "key", lambda into: (into / "file").touch())
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild import targets
+from rflbuild import arch, targets
 from rflbuild.chain import Links, Request
+from rflbuild.kernel import Kernel
 from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.targets import Target
 from rflbuild.testspec import TestSpec
+from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict
 
 LINUX = Source("x", Path("/x"), (999, 0), "999.0.0", "")
@@ -224,6 +226,20 @@ def test_a_file_that_left_a_kind_is_not_in_its_module(
     assert not (targets.for_kernel(session, found, LINUX).files / "extra.rs").exists()
 
 
+def test_a_kind_stays_in_its_folder_when_it_changes(session: Session, own_templates: Path) -> None:
+    found = targets.find(session, "hello")
+    first = targets.for_kernel(session, found, LINUX).files
+    times = {path: path.stat().st_mtime_ns for path in first.iterdir()}
+    with (own_templates / "hello" / "rfl_module.rs").open("a") as file:
+        file.write("// changed\n")
+    second = targets.for_kernel(session, found, LINUX).files
+
+    changed = {path.name for path in second.iterdir() if path.stat().st_mtime_ns != times[path]}
+    assert second == first
+    assert changed == {"hello.rs"}
+    assert (second / "hello.rs").read_text().endswith("// changed\n")
+
+
 def test_a_kernel_that_is_too_old_for_a_kind_is_refused(session: Session) -> None:
     old = Source("x", Path("/x"), (5, 10, 1), "5.10.1", "")
 
@@ -270,3 +286,56 @@ def test_so_is_that_of_a_kind_in_the_form_it_has_for_that_kernel(session: Sessio
     said = usage(lambda: targets.plan(session, target, Request(kernel="6.12"), Links(session)))
 
     assert said.startswith(f"{session.workspace.templates}/pci/module.yaml:1: it needs Linux 7.3")
+
+
+# ---- once more, for a kernel that is built --------------------------------------------------
+
+
+@pytest.fixture
+def built(session: Session, tmp_path: Path) -> Kernel:
+    """What stands for a kernel of 7.3.4 with one header and one option."""
+    tree, out = tmp_path / "linux", tmp_path / "out"
+    (tree / "include" / "linux").mkdir(parents=True)
+    (tree / "include" / "linux" / "pci.h").touch()
+    (tree / "Kconfig").write_text('config PCI\n\tbool "PCI"\n')
+    out.mkdir()
+    (out / ".config").write_text("CONFIG_PCI=y\n")
+    arm64 = arch.load(session.workspace.configs, "arm64")
+    source = Source("7.3", tree, (7, 3, 4), "7.3.4", "key")
+    tools = Toolchain("none", "key", (), lambda argv, _cwd, _read, _write: list(argv))
+    return Kernel(arm64, source, tools, "virt", "key", out, 0.0)
+
+
+def test_a_target_is_found_as_it_is_now(session: Session, tmp_path: Path, built: Kernel) -> None:
+    folder = make_module(tmp_path / "mine", "steps: [{run: one}]")
+    first = targets.again(session, str(folder), built)
+    (folder / "test.yaml").write_text("steps: [{run: two}]")
+    (folder / "module.yaml").write_text("options: {PCI: y}\nheaders: [linux/pci.h]\n")
+
+    assert titles(first) == ["run one"]
+    assert titles(targets.again(session, str(folder), built)) == ["run two"]
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        ("kernel: '>=99.0'", "it needs Linux 99.0 or newer, and this is 7.3.4"),
+        ("headers: [linux/pcy.h]", "Linux 7.3.4 has no linux/pcy.h; did you mean linux/pci.h?"),
+        ("options: {PCI: n}", "it needs PCI=n, and in Linux 7.3.4 virt it is built in"),
+    ],
+)
+def test_what_a_target_needs_now_is_held_against_the_kernel_that_is_built(
+    session: Session, tmp_path: Path, built: Kernel, needs: str, said: str
+) -> None:
+    folder = make_module(tmp_path / "mine")
+    targets.again(session, str(folder), built)
+    (folder / "module.yaml").write_text(needs)
+
+    assert said in usage(lambda: targets.again(session, str(folder), built))
+
+
+def test_a_kind_is_rendered_again(session: Session, own_templates: Path, built: Kernel) -> None:
+    targets.again(session, "hello", built)
+    (own_templates / "hello" / "test.yaml").write_text("steps: [{run: mine}]")
+
+    assert titles(targets.again(session, "hello", built)) == ["run mine"]

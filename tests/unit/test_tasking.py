@@ -87,3 +87,12 @@ def test_each_option_has_a_help() -> None:
     def look(run: Run) -> None: ...
 
     assert all(argument.help for argument in look.get_arguments())
+
+
+def test_an_option_may_go_without_its_value() -> None:
+    @task(optional=["diff"], help={"diff": "with what"})
+    def look(run: Run, diff: str = "") -> None: ...
+
+    argument = next(each for each in look.get_arguments() if each.name == "diff")
+    assert argument.optional
+    assert argument.takes_value

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from rflbuild import terminal
-from rflbuild.terminal import Terminal, duration, table
+from rflbuild.terminal import Terminal, duration, table, without_repeats
 
 
 class Tty(io.StringIO):
@@ -41,6 +41,11 @@ class Broken(io.StringIO):
 )
 def test_a_duration_is_as_people_write_it(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_line_that_repeats_is_one_that_says_how_often() -> None:
+    lines = ["up", "down", "down", "down", "up"]
+    assert without_repeats(lines) == ["up", "down (3 times)", "up"]
 
 
 # ---- lines --------------------------------------------------------------------------------

@@ -61,8 +61,8 @@ impl<'a> Mapping<'a> {
     ///
     /// # Safety
     ///
-    /// `buffer` points to `len` bytes of the linear mapping, which are neither freed nor, if the
-    /// device may write to them, accessed while the mapping exists.
+    /// `buffer` points to `len` bytes of the linear mapping. If the device may write to them, they
+    /// are neither freed nor accessed while the mapping exists.
     pub(super) unsafe fn single(
         dev: &'a Device<Bound>,
         buffer: *mut c_void,
@@ -81,7 +81,7 @@ impl<'a> Mapping<'a> {
     ///
     /// # Safety
     ///
-    /// `fragment` is valid, and the packet is not freed while the mapping exists.
+    /// `fragment` is valid.
     pub(super) unsafe fn fragment(
         dev: &'a Device<Bound>,
         fragment: *const bindings::skb_frag_t,
@@ -93,7 +93,7 @@ impl<'a> Mapping<'a> {
                 (*fragment).len,
             )
         };
-        // SAFETY: It was just mapped so; `skb_frag_dma_map` maps all of the fragment.
+        // SAFETY: It was just mapped so: the helper maps all of the fragment.
         unsafe { Self::from_raw(dev, address, len, DataDirection::ToDevice) }
     }
 

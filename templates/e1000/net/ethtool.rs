@@ -6,11 +6,11 @@
 
 use super::{
     bindings,
-    device::{
-        parts,
+    driver::{
         Driver,
         RingSizes, //
-    }, //
+    },
+    interface::parts, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -40,8 +40,8 @@ const MODES: u32 = 1 << bindings::ethtool_link_mode_bit_indices_ETHTOOL_LINK_MOD
 ///
 /// # Safety
 ///
-/// Each is called with a device that a registration of `T` owns, with RTNL held, and with
-/// structures that are theirs to fill.
+/// Each is called with a device that a [`Registration`](super::Registration) of `T` owns, with RTNL
+/// held, and with structures that are theirs to fill.
 struct Callbacks<T>(PhantomData<T>);
 
 impl<T: Driver> Callbacks<T> {

@@ -10,6 +10,10 @@ use kernel::{
         Bound,
         Core, //
     },
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
     pci,
     prelude::*, //
 };
@@ -21,10 +25,10 @@ use kernel::{
 pub(crate) struct Enabled<'bound>(&'bound pci::Device<Bound>);
 
 impl<'bound> Enabled<'bound> {
-    /// Switches the device on.
-    ///
-    /// Its DMA mask is left as the PCI core sets it, at 32 bits, which every card can address.
-    pub(crate) fn new(pdev: &'bound pci::Device<Core<'_>>) -> Result<Self> {
+    /// Switches a device on that can address memory with so many bits.
+    pub(crate) fn new<const BITS: u32>(pdev: &'bound pci::Device<Core<'_>>) -> Result<Self> {
+        // SAFETY: The device is being probed, and nothing was allocated or mapped for it yet.
+        unsafe { pdev.dma_set_mask_and_coherent(DmaMask::new::<BITS>()) }?;
         pdev.enable_device_mem()?;
         pdev.set_master();
         Ok(Self(pdev))

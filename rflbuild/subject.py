@@ -1,0 +1,110 @@
+"""What an editor works on: a module, all modules of the workspace, or a kernel's own tree."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rflbuild import chain, kernel, module, source, targets
+from rflbuild.chain import Links, Request
+from rflbuild.kernel import Kernel
+from rflbuild.module import Module
+from rflbuild.session import Session
+from rflbuild.targets import Target
+from rflbuild.testspec import TestSpec
+from rflbuild.verdict import RflError, usage_error
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Modules, or `inside`, a part of the kernel's source; `folder` is what is opened for it.
+
+    `single` tells that one module was asked for by its name or place.
+    """
+
+    folder: Path
+    modules: tuple[Module, ...] = ()
+    inside: Path | None = None
+    single: bool = False
+
+
+def find(session: Session, wanted: str | None, request: Request) -> Subject:
+    """What TARGET means: a name in modules/, a folder, or a file in either or in the kernel's tree.
+
+    Nothing means the tree of the user's that --kernel names, else all of modules/. Raises
+    RflError(usage) for anything else, and for a tree that is not the chosen kernel's.
+    """
+    inside = _in_tree(session, wanted, request)
+    if inside:
+        own, part = inside
+        return Subject(own, inside=part)
+    if wanted:
+        found = _module(session, wanted)
+        return Subject(found.directory, (found,), single=True)
+    modules = []
+    for name in module.names(session):
+        try:
+            modules.append(module.at(session.workspace.modules / name, f"modules/{name}"))
+        except RflError as error:
+            session.terminal.note(error.sentence)
+    return Subject(session.workspace.root, tuple(modules))
+
+
+def kernel_for(session: Session, subject: Subject, request: Request, links: Links) -> Kernel:
+    """The kernel that a subject is looked at with, built if need be.
+
+    A tree of the user's is taken as it was last built: make would take seconds to find that
+    there is nothing to do, and an error in the tree would be in the way.
+    """
+    if subject.single:
+        (only,) = subject.modules
+        target = Target(only.name, TestSpec(), only.directory, only)
+        _, planned = targets.plan(session, target, request, links)
+    else:
+        planned = chain.plan(session, request, links)
+    last = kernel.as_built(session, planned)
+    if not last:
+        return chain.build_kernel(session, planned, links)
+    what = f"{planned.source.release} {planned.arch.name} {last.label}, as last built"
+    links.add("kernel", what, last.key, 0, cached=True)
+    return last
+
+
+def _module(session: Session, wanted: str) -> Module:
+    path = Path(wanted).expanduser()
+    if path.is_file():
+        for folder in Path(os.path.abspath(path)).parents:  # noqa: PTH100 - as below
+            if module.is_module(folder):
+                return replace(module.at(folder, os.path.relpath(folder)), directory=folder)
+        raise usage_error(f"{wanted} is in no module's folder: none above it has a Kbuild")
+    target = targets.find(session, wanted)
+    if target.kind:
+        raise usage_error(
+            f"{wanted} is a kind of module: `./rfl new-module NAME --kind {wanted}` makes one of it"
+        )
+    if not target.module:
+        raise usage_error(f"{wanted} is a test of the kernel's own modules, and no module")
+    # An editor knows the files by the path that it was given, links and all.
+    as_given = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
+    given = as_given.is_dir() and as_given.samefile(target.module.directory)
+    return replace(target.module, directory=as_given) if given else target.module
+
+
+def _in_tree(session: Session, wanted: str | None, request: Request) -> tuple[Path, Path] | None:
+    """The chosen kernel's tree and the part of it that was asked for, if it was."""
+    chosen = source.locate(session, request.kernel)[1].directory
+    if not wanted:
+        return (Path(chosen), Path(chosen)) if chosen else None
+    path = Path(wanted).expanduser()
+    is_name = "/" not in wanted and (session.workspace.modules / wanted).is_dir()
+    if is_name or not path.exists():
+        return None
+    path = path.resolve()
+    tree = next((each for each in (path, *path.parents) if source.is_tree(each)), None)
+    if not tree:
+        return None
+    own = Path(chosen) if chosen else source.prepare(session, request.kernel).path
+    if own.resolve() != tree:
+        raise usage_error(f"{wanted} is part of the kernel in {tree}: give --kernel {tree}")
+    return own, own / path.relative_to(tree)

@@ -1,0 +1,44 @@
+"""dotconfig: what a .config says, and how two differ."""
+
+from __future__ import annotations
+
+from rflbuild import dotconfig
+
+TEXT = """\
+#
+# Automatically generated file; DO NOT EDIT.
+# Linux/arm64 7.3.4 Kernel Configuration
+#
+CONFIG_NET=y
+# CONFIG_USB is not set
+CONFIG_LOCALVERSION="-a=b # c"
+CONFIG_HZ=250
+
+# is not set
+# end of General setup
+"""
+
+
+def test_a_config_is_read_with_what_is_off() -> None:
+    assert dotconfig.values(TEXT) == {
+        "NET": "y",
+        "USB": "n",
+        "LOCALVERSION": '"-a=b # c"',
+        "HZ": "250",
+    }
+
+
+def test_the_options_keep_the_order_of_the_menus() -> None:
+    assert list(dotconfig.values(TEXT)) == ["NET", "USB", "LOCALVERSION", "HZ"]
+
+
+def test_a_difference_is_what_went_what_changed_and_what_came_each_sorted() -> None:
+    old = {"Z": "y", "B": "n", "A": "1", "SAME": "y"}
+    new = {"B": "y", "A": "2", "SAME": "y", "Y": "n", "X": '"x"'}
+    assert dotconfig.difference(old, new) == [
+        "-Z y",
+        " A 1 -> 2",
+        " B n -> y",
+        '+X "x"',
+        "+Y n",
+    ]
