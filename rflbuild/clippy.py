@@ -50,7 +50,7 @@ def of_kernel(session: Session, built: Kernel, command: SavedCommand) -> list[st
         words[0] = built.toolchain.program("clippy-driver")
         words += [f"--emit=metadata={folder / 'crate.rmeta'}", "--out-dir", str(folder)]
         done = savedcmd.run(session, built, command, words, cwd=built.out, write=[folder])
-    output = done.output.replace(f"{built.source.path}/", "")
+    output = done.output.replace(f"{savedcmd.source_of(built)}/", "")
     if done.status:
         raise RflError(
             Verdict.BUILD_ERROR,

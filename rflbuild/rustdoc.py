@@ -158,11 +158,13 @@ def _copy(built: Kernel, out: Path) -> None:
         ]
 
     shutil.copytree(built.out, out, symlinks=True, ignore=unneeded, dirs_exist_ok=True)
+    tree = savedcmd.source_of(built)
     saved = (out / "rust" / ".kernel.o.cmd").read_text()
     ran_in = re.search(r"\bOBJTREE=(\S+)", saved)
     for path in (out / "rust").rglob(".*.cmd"):
         text = path.read_text()
-        text = text.replace(f" --remap-path-prefix={built.source.path}/=", "")
+        text = text.replace(f" --remap-path-prefix={tree}/=", "")
+        text = text.replace(f"{tree}/", f"{built.source.path}/")
         path.write_text(text.replace(ran_in[1], str(out)) if ran_in else text)
 
 

@@ -109,14 +109,19 @@ def run(
     }
     if "OBJTREE" in environment:  # a kernel in the store was moved when it was ready
         environment["OBJTREE"] = str(built.out)
+    seen = [source_of(built), built.source.path, built.out, *read]
     return session.processes.run(
-        built.toolchain.command(
-            argv, cwd=cwd, read=[built.source.path, built.out, *read], write=write
-        ),
+        built.toolchain.command(argv, cwd=cwd, read=seen, write=write),
         timeout=_TIMEOUT,
         cwd=cwd,
         env=environment,
     )
+
+
+def source_of(kernel: Kernel) -> Path:
+    """A kernel's source as its saved commands name it, which other paths may lead to as well."""
+    link = kernel.out / "source"  # made by make for a build folder
+    return link.readlink() if link.is_symlink() else kernel.source.path
 
 
 def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
@@ -137,7 +142,7 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
     others = [cmd for folder in above for cmd in sorted(folder.glob(".*.cmd"))]
     for cmd in (own, *others):
         command = parse(cmd.read_text()) if cmd.is_file() else None
-        if command and command.source == str(path):
+        if command and command.source == str(source_of(kernel) / file):
             return command
     raise _not_compiled(kernel, file, others)
 
@@ -155,7 +160,7 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
         command = parse(text)
         if (
             command
-            and Path(command.source).is_relative_to(kernel.source.path)
+            and Path(command.source).is_relative_to(source_of(kernel))
             and "--cap-lints=allow" not in command.argv
             and not _UNREAD.search(Path(command.source).read_text(errors="replace"))
         ):
@@ -164,12 +169,13 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
 
 def _not_compiled(kernel: Kernel, file: str, cmds: Sequence[Path]) -> RflError:
     """Why no object is made of a file that is there."""
-    path = str(kernel.source.path / file)
+    tree = source_of(kernel)
+    path = str(tree / file)
     for cmd in cmds:
         text = cmd.read_text()
         command = parse(text)
         if command and re.search(rf"^  {re.escape(path)}(?: \\)?$", text, re.MULTILINE):
-            whole = Path(command.source).relative_to(kernel.source.path)
+            whole = Path(command.source).relative_to(tree)
             return usage_error(f"{file} is compiled as a part of {whole}: give --file {whole}")
     what = f"Linux {kernel.source.release} {kernel.label} does not compile {file}"
     stem = re.escape(Path(file).stem)

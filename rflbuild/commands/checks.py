@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,14 +78,13 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
     said: dict[str, list[str]] = {}
     if file or (not wanted and _is_own_tree(session, request)):
         built = _kernel(session, request)
-        tree = built.source.path
         if file:
-            commands = [savedcmd.of_kernel(built, inside(tree, file) or file)]
+            commands = [savedcmd.of_kernel(built, inside(built.source.path, file) or file)]
         else:
             commands = list(savedcmd.rust_of_kernel(built))
         with session.terminal.progress("clippy", len(commands)) as meter:
             for command in commands:
-                name = str(Path(command.source).relative_to(tree))
+                name = os.path.relpath(command.source, savedcmd.source_of(built))
                 said[name] = clippys.of_kernel(session, built, command)
                 meter.step()
     else:

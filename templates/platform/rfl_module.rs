@@ -83,8 +83,8 @@ impl platform::Driver for RflModule {
         pdev: &'bound platform::Device<Core<'_>>,
         _info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
-        // Where the registers are is in the device tree, the property `reg`. They are mapped, but not
-        // claimed: `iomap_exclusive_sized` of Linux 7.3 cannot give back what comes from there.
+        // Where the registers are is in the device tree, the property `reg`. They are mapped, but
+        // not claimed: `iomap_exclusive_sized` of Linux 7.3 cannot give back what comes from there.
         let request = pdev.io_request_by_index(0).ok_or(ENODEV)?;
         let fw_cfg = FwCfg {
             registers: request.iomap_sized()?,

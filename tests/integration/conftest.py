@@ -30,7 +30,7 @@ from rflbuild.store import Store
 from rflbuild.terminal import Terminal
 from tests.integration.harness import CHECKOUT, KERNEL, MODULES, BuiltKernel, Rfl, git, restore
 
-_COSTLY = ("root", "source", "kernel", "busybox")
+_COSTLY = ("root", "source", "kernel", "busybox", "rustdoc")
 _SEED = "RFLBUILD_TEST_SEED"
 _seed = int(os.environ.get(_SEED) or time.time_ns() % 1_000_000)
 
@@ -89,6 +89,15 @@ def _nothing_runs_on(rfl: Rfl) -> Iterator[None]:
 def kernel(rfl: Rfl, user_store: Path) -> Iterator[BuiltKernel]:
     """The default kernel, built in the user's store if it is not there yet."""
     yield from _kernel(rfl, user_store, None)
+
+
+@pytest.fixture(scope="session")
+def documented(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
+    """The first page of the default kernel's documentation, made in the user's store."""
+    run = rfl.on(user_store)("rustdoc", timeout=KERNEL)
+    assert run.status == 0, run
+    share(user_store, rfl.store)
+    return rfl.store / Path(run.stdout.split()[-1]).relative_to(user_store)
 
 
 @pytest.fixture(scope="session")

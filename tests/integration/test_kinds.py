@@ -9,7 +9,7 @@ import pytest
 from rflbuild import scaffold
 from rflbuild.session import Workspace
 from rflbuild.verdict import Verdict
-from tests.integration.harness import CHECKOUT, GUEST, BuiltKernel, Rfl
+from tests.integration.harness import CHECKOUT, BuiltKernel, Rfl
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 KINDS = scaffold.kinds(Workspace(CHECKOUT))
@@ -39,16 +39,6 @@ def test_it_builds_without_a_warning_and_passes_on_6_12(
 
     assert "warning" not in logs(rfl, kind)
     assert rfl.result()["kernel"]["release"].startswith("6.12.")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_clippy_finds_nothing(rfl: Rfl, kernel: BuiltKernel, kind: str) -> None:
-    run = rfl("module", kind, "--clippy", timeout=GUEST)
-
-    assert run.status == 0, run
-    log = logs(rfl, kind)
-    assert "CLIPPY" in log
-    assert "warning" not in log
 
 
 def test_each_is_as_rustfmt_has_it(kernel: BuiltKernel) -> None:

@@ -46,16 +46,6 @@ def test_a_module_that_needs_the_networks_headers_passes_untouched(
     assert "warning" not in log(rfl, "c_headers")
 
 
-def test_clippy_finds_nothing_in_the_bindings(
-    rfl: Rfl, kernel: BuiltKernel, c_headers: Path
-) -> None:
-    run = rfl("module", str(c_headers), "--clippy", timeout=GUEST)
-
-    assert run.status == 0, run
-    assert "CLIPPY" in log(rfl, "c_headers")
-    assert "warning" not in log(rfl, "c_headers")
-
-
 def test_plain_make_makes_the_bindings_when_a_name_is_new_and_only_then(
     kernel: BuiltKernel, c_headers: Path
 ) -> None:
