@@ -109,7 +109,7 @@ def run(
     }
     if "OBJTREE" in environment:  # a kernel in the store was moved when it was ready
         environment["OBJTREE"] = str(built.out)
-    seen = [source_of(built), built.source.path, built.out, *read]
+    seen = [source_of(built), *built.source.mounts, built.out, *read]
     return session.processes.run(
         built.toolchain.command(argv, cwd=cwd, read=seen, write=write),
         timeout=_TIMEOUT,
@@ -132,7 +132,7 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
     """
     tree = kernel.source.path
     path = tree / file
-    if not path.is_file():
+    if kernel.source.read(file) is None:
         there = [found.name for found in path.parent.glob("*") if found.suffix in (".c", ".rs")]
         near = difflib.get_close_matches(path.name, there, 1)
         hint = f"; did you mean {Path(file).parent / near[0]}?" if near else ""

@@ -32,7 +32,11 @@ def emit(
 
     place = _place(output) if output else None
     session = session.on_stderr()  # stdout is for what is made
-    if wanted:
+    in_tree = _in_tree(session, wanted, request)
+    if in_tree:
+        built, own = in_tree
+        made = emitting.of_kernel(session, built, file or own, form)
+    elif wanted:
         ((owner, built),) = _modules(session, wanted, request)
         made = emitting.of_module(session, owner, built, file, form)
     elif file:
@@ -76,7 +80,11 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
     if wanted and file:
         raise usage_error("--file is of the kernel's source; a module is read as a whole")
     said: dict[str, list[str]] = {}
-    if file or (not wanted and _is_own_tree(session, request)):
+    in_tree = _in_tree(session, wanted, request)
+    if in_tree:
+        built, own = in_tree
+        said[own] = clippys.of_kernel(session, built, savedcmd.of_kernel(built, own))
+    elif file or (not wanted and _is_own_tree(session, request)):
         built = _kernel(session, request)
         if file:
             commands = [savedcmd.of_kernel(built, inside(built.source.path, file) or file)]
@@ -219,12 +227,24 @@ def _plans(
         raise usage_error("say which module, since modules/ has none")
     found = [targets.find(session, name) for name in names]
     for target in found:
-        if target.module is None and target.kind is None:
+        if target.in_tree and target.in_tree.tree:
+            tree = target.in_tree.tree
+            raise usage_error(f"{target.name} is a part of {tree}: give --kernel {tree} instead")
+        if not (target.module or target.kind or target.in_tree):
             raise usage_error(f"{wanted} is a test of the kernel's own modules, and has no files")
     for target in found:
         chosen, plan = targets.plan(session, target, request, links)
-        assert chosen.module  # noqa: S101 - a kind has one by now
-        yield chosen.module, plan
+        yield chosen.module or Module(target.name, target.files, f"modules/{target.name}"), plan
+
+
+def _in_tree(session: Session, wanted: str | None, request: Request) -> tuple[Kernel, str] | None:
+    """The kernel that builds a module of its own tree, and the module's file; else None."""
+    target = targets.find(session, wanted) if wanted else None
+    if not target or not target.in_tree:
+        return None
+    links = Links(session)
+    _, plan = targets.plan(session, target, request, links)
+    return chain.build_kernel(session, plan, links), target.in_tree.source
 
 
 def _kernel(session: Session, request: Request) -> Kernel:
