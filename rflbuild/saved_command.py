@@ -25,6 +25,7 @@ _SAVED = re.compile(r"(?:saved)?cmd_\S+ := (.*)")
 _SOURCE = re.compile(r"^source_\S+ := (\S+)$", re.MULTILINE)
 _ASSIGNMENT = re.compile(r"(\w+)=(.*)", re.DOTALL)
 _RUSTC = "rustc"
+_WITH_A_PLACE = ("--out-dir", "-o")  # options whose next word is where something is made
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Saved:
         kept: list[str] = []
         left_out = False
         for word in self.words[1:]:
-            if not left_out and word not in ("--out-dir", "-o") and not word.startswith("--emit="):
+            replaced = word == JSON_FLAG or word.startswith("--emit=")
+            if not left_out and not replaced and word not in _WITH_A_PLACE:
                 kept.append(word)
-            left_out = not left_out and word in ("--out-dir", "-o")
+            left_out = not left_out and word in _WITH_A_PLACE
         compiler = self.words[0]
         if clippy:  # Debian's `rustc-1.85` goes with `clippy-driver` all the same
             compiler = str(Path(compiler).with_name("clippy-driver"))
@@ -131,6 +133,7 @@ def check(session: Session, built: Kernel, path: Path, *, clippy: bool = False) 
             built.arch,
             built.source,
             built.out,
+            *kernel.variables(session, built.toolchain, built.source),
             f"RUSTFLAGS_{relative.stem}.o={JSON_FLAG}",
             str(relative.with_suffix(".o")),
         ),
@@ -174,7 +177,7 @@ def _report(session: Session, built: Kernel, output: str, status: int, shown: st
         error = session.store.full_disk() or buildlog.failure(shown, report.text, str(log))
         if error.verdict is not Verdict.BUILD_ERROR:
             raise error
-        report = replace(report, error=error)
+        report = diagnostics.with_a_place(replace(report, error=error), [shown])
     return diagnostics.located(report, places.of_kernel(built))
 
 

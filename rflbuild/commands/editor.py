@@ -42,6 +42,11 @@ def rust_analyzer(
     """Write what language servers need into the folder that an editor opens for the target."""
     chain.check(session, request)
     found = subject.find(session, wanted, request)
+    if found.inside and not source.locate(session, request.kernel)[1].directory:
+        raise usage_error(
+            f"{found.folder} is in the store, where nothing is edited: `./rfl rust-analyzer` sets "
+            "up this checkout, from which the kernel can be read"
+        )
     if found.inside and found.inside != found.folder:
         raise usage_error(
             f"{wanted} is part of the kernel in {found.folder}: open that, and type "
@@ -74,7 +79,7 @@ def rust_analyzer(
     written.append((settings.FILE, is_new))
     for name, is_new in written:
         shown = os.path.relpath(found.folder / name)
-        links.add("editor", shown, "", 0, cached=not is_new)
+        session.terminal.link("editor", shown, "written" if is_new else "unchanged")
     for name in kept:
         session.terminal.note(f"{settings.FILE} has another {name}, and keeps it")
     if json:

@@ -41,13 +41,14 @@ def test_a_crate_and_its_command_are_read() -> None:
 
 
 def test_a_check_makes_nothing_where_the_build_made_it() -> None:
-    saved = saved_command.parse(MODULE)
+    saved = saved_command.parse(MODULE.replace("--cfg MODULE", f"--cfg MODULE {JSON_FLAG}"))
 
     assert saved is not None
     words = saved.check(Path("/x"), clippy=False)
     assert not [word for word in words if "samples/rust/" in word and word != str(saved.source)]
     assert words[-3:] == ["--emit=metadata", "--out-dir=/x", JSON_FLAG]
     assert words[:2] == ["rustc", "--edition=2021"]
+    assert words.count(JSON_FLAG) == 1
     assert words.count("--cfg") == words.count("MODULE") == 1
 
 
