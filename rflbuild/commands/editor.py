@@ -17,12 +17,12 @@ from rflbuild import (
     module,
     requirements,
     rust_project,
-    saved_command,
     settings,
     source,
     subject,
     sysroot,
     testspec,
+    tree_check,
 )
 from rflbuild.chain import Links, Request
 from rflbuild.compile_commands import Entry
@@ -132,7 +132,7 @@ def _report(
     if isinstance(what, Path):
         inside = what != built.source.path
         name = str(what.relative_to(built.source.path)) if inside else "the tree"
-        return name, saved_command.check(session, built, what, clippy=clippy)
+        return name, tree_check.check(session, built, what, clippy=clippy)
     try:
         _refuse_unfit(what, built)
     except RflError as error:
