@@ -52,16 +52,16 @@ def run(session: Session, start: Dotconfig) -> Iterator[Dotconfig | None]:
     told where. Raises RflError(environment) for menuconfig's own end by an error,
     KeyboardInterrupt for a Ctrl-C after which nothing was saved.
     """
-    folder = session.store.root / "tmp" / f"menuconfig-{os.getpid()}"
-    remove_tree(folder)
-    folder.mkdir(parents=True)
+    folder = session.store.work("menuconfig", str(os.getpid()))
+    remove_tree(folder)  # of one that was killed, and had our number
+    folder.mkdir()
     saved = None
     try:
         saved = _run(session, start, folder)
         yield saved
     except BaseException:
         if saved:
-            kept = session.store.work("menuconfig", "kept") / f"{folder.name}.config"
+            kept = session.store.work("menuconfig", "kept") / f"saved-{folder.name}.config"
             write_atomically(kept, saved.text)
             session.terminal.note(f"what you saved in the menu is kept: {kept}")
         raise

@@ -244,7 +244,7 @@ def test_a_menu_that_is_ended_from_outside_leaves_the_terminal_as_it_was(
         status, _ = menu.end()
 
     assert status == 128 + signal.SIGTERM
-    assert list((no_kernel / "tmp").iterdir()) == []
+    assert list((no_kernel / "work" / "menuconfig").iterdir()) == []
 
 
 def test_without_a_terminal_the_other_way_is_told(desk: Rfl) -> None:
@@ -436,7 +436,6 @@ def test_a_tree_that_was_built_in_place_is_refused(desk: Rfl, tree: Path) -> Non
     assert "built in place" in sentence
 
 
-@pytest.mark.slow
 def test_the_menu_is_that_of_the_tree(desk: Rfl, own_tree: Path, tmp_path: Path) -> None:
     before = snapshot(own_tree)
     with desk.on_terminal("menuconfig", "--kernel", str(own_tree), cwd=tmp_path) as terminal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rflbuild import dotconfig
 
 TEXT = """\
@@ -30,6 +32,13 @@ def test_a_config_is_read_with_what_is_off() -> None:
 
 def test_the_options_keep_the_order_of_the_menus() -> None:
     assert list(dotconfig.values(TEXT)) == ["NET", "USB", "LOCALVERSION", "HZ"]
+
+
+@pytest.mark.parametrize(("old", "new", "sign"), [(1, 0, "-"), (0, 1, "+")])
+def test_what_went_and_what_came_is_sorted(old: int, new: int, sign: str) -> None:
+    names = "QWERTYUIOPASDFGH"
+    found = dotconfig.difference(dict.fromkeys(names * old, "y"), dict.fromkeys(names * new, "y"))
+    assert found == [f"{sign}{name} y" for name in sorted(names)]
 
 
 def test_a_difference_is_what_went_what_changed_and_what_came_each_sorted() -> None:

@@ -149,6 +149,11 @@ def test_type_prompt_and_place_are_told(ask: Ask) -> None:
     assert row(why, "shown if") == ["A [=y]  Kconfig:2"]
 
 
+def test_what_is_always_shown_has_no_condition(ask: Ask) -> None:
+    why = ask('config X\n\ttristate "The X driver"\n', X="m")
+    assert row(why, "shown if") == []
+
+
 def test_every_definition_is_told(ask: Ask) -> None:
     why = ask(bools("X") + bools("A") + "config X\n\tbool\n\tdefault y if A\n", X="n")
     assert row(why, "defined") == ["Kconfig:1", "Kconfig:5"]
