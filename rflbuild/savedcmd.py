@@ -109,7 +109,7 @@ def run(
     }
     if "OBJTREE" in environment:  # a kernel in the store was moved when it was ready
         environment["OBJTREE"] = str(built.out)
-    seen = [source_of(built), built.source.path, built.out, *read]
+    seen = [source_of(built), *built.source.mounts, built.out, *read]
     return session.processes.run(
         built.toolchain.command(argv, cwd=cwd, read=seen, write=write),
         timeout=_TIMEOUT,
@@ -130,9 +130,8 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
     Raises RflError(usage) for a file that is not there, that is compiled as a part of
     another or that this configuration leaves out.
     """
-    tree = kernel.source.path
-    path = tree / file
-    if not path.is_file():
+    path = kernel.source.path / file
+    if kernel.source.read(file) is None:
         there = [found.name for found in path.parent.glob("*") if found.suffix in (".c", ".rs")]
         near = difflib.get_close_matches(path.name, there, 1)
         hint = f"; did you mean {Path(file).parent / near[0]}?" if near else ""
@@ -180,8 +179,7 @@ def _not_compiled(kernel: Kernel, file: str, cmds: Sequence[Path]) -> RflError:
     what = f"Linux {kernel.source.release} {kernel.label} does not compile {file}"
     stem = re.escape(Path(file).stem)
     for name in ("Kbuild", "Makefile"):
-        makefile = kernel.source.path / Path(file).with_name(name)
-        text = makefile.read_text() if makefile.is_file() else ""
+        text = kernel.source.read(str(Path(file).with_name(name))) or ""
         option = re.search(rf"\$\((CONFIG_\w+)\)[^\n]*\b{stem}\.o\b", text)
         if option:
             return usage_error(f"{what}: {option[1]} is off; a --fragment can turn it on")
