@@ -178,9 +178,9 @@ def _where(
     """The first line of a module's own files, as FILE:LINE; else that of its function."""
     for each in found:
         known = [frame for frame in frames.get(each.place, ()) if frame.path and frame.line]
-        if each.place.module not in symbols.modules or not known:
-            continue
-        own = [frame for frame in known if frame.own]
-        theirs = [frame for frame in known if not frame.path.startswith(_OTHERS)]
-        return _at((own or theirs or known[-1:])[0])
+        if own := [frame for frame in known if frame.own]:
+            return _at(own[0])
+        if known and each.place.module in symbols.modules:
+            theirs = [frame for frame in known if not frame.path.startswith(_OTHERS)]
+            return _at((theirs or known[-1:])[0])
     return ""

@@ -147,7 +147,7 @@ def run(
     )
     if error.verdict is not Verdict.BUILD_ERROR:
         raise error
-    return _with_a_place(replace(report, error=error), module.crate_roots(checked.directory))
+    return with_a_place(replace(report, error=error), module.crate_roots(checked.directory))
 
 
 def read(output: str) -> Report:
@@ -166,6 +166,23 @@ def read(output: str) -> Report:
             place = (other["path"], int(other["line"]), int(other["column"] or 1))
             found.append(_made_up(other["level"], other["words"], *place))
     return Report(tuple(found), "\n".join(lines))
+
+
+def with_a_place(report: Report, roots: list[str]) -> Report:
+    """A failed build's report with an error that an editor can show.
+
+    A linker or modpost names no line of Rust; then the first line of the module says it.
+    """
+    in_rust = any(
+        each["level"] == "error" and span["file_name"].endswith(".rs")
+        for each in report.diagnostics
+        for span in each["spans"]
+    )
+    if in_rust or not roots or not report.error:
+        return report
+    message = report.error.detail.strip() or report.error.sentence
+    added = _made_up("error", message, roots[0], 1, 1)
+    return replace(report, diagnostics=(*report.diagnostics, added))
 
 
 def _diagnostic(line: str) -> Diagnostic | None:
@@ -205,23 +222,6 @@ def _made_up(level: str, message: str, path: str, line: int, column: int) -> Dia
         "children": [],
         "rendered": f"{path}:{line}:{column}: {level}: {message}\n",
     }
-
-
-def _with_a_place(report: Report, roots: list[str]) -> Report:
-    """A failed build's report with an error that an editor can show.
-
-    A linker or modpost names no line of Rust; then the first line of the module says it.
-    """
-    in_rust = any(
-        each["level"] == "error" and span["file_name"].endswith(".rs")
-        for each in report.diagnostics
-        for span in each["spans"]
-    )
-    if in_rust or not roots or not report.error:
-        return report
-    message = report.error.detail.strip() or report.error.sentence
-    added = _made_up("error", message, roots[0], 1, 1)
-    return replace(report, diagnostics=(*report.diagnostics, added))
 
 
 def located(report: Report, there: Places, checked: Module | None = None) -> Report:

@@ -12,6 +12,7 @@ from rflbuild import buildlog, kconfig, kernel, stub
 from rflbuild import symbols as tables
 from rflbuild.kernel import Kernel
 from rflbuild.render import render
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.symbols import Symbols
@@ -139,9 +140,15 @@ def command(
             raise environment_error(
                 "there is no gdb on the PATH: install gdb-multiarch, or use --toolchain debian"
             )
-    read = [folder, *files, session.workspace.templates, session.store.root / "gdb"]
+    read: list[Mount] = [folder, *files, session.workspace.templates, session.store.root / "gdb"]
     read += [Path(name) for name in (symbols.out, symbols.source, *_folders(symbols))]
     if symbols.directory:
         read.append(Path(symbols.directory))
+    read += [(Path(there), Path(seen)) for there, seen in symbols.laid]
     argv = [gdb, "--quiet", "-x", ATTACH, *words]
-    return chain.command(argv, cwd=folder, read=[path for path in read if path.exists()])
+    return chain.command(argv, cwd=folder, read=[place for place in read if _is_there(place)])
+
+
+def _is_there(place: Mount) -> bool:
+    """Whether a folder can be bound; the user's own may be gone since the guest was started."""
+    return (place[0] if isinstance(place, tuple) else place).exists()

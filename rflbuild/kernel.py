@@ -309,6 +309,14 @@ def state(out: Path) -> str:
     return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
 
 
+def holds(out: Path, key: str, *, mutable: bool) -> bool:
+    """Whether a build folder still has the kernel of a key; a work folder may have another."""
+    if mutable:
+        return state(out) == key
+    built = out / _BUILT
+    return not built.is_file() or built.read_text() == key
+
+
 def refuse_in_place(tree: Path) -> None:
     """An O= build needs a clean tree; make says so in nine lines, we in one sentence."""
     for name in (".config", "include/config"):

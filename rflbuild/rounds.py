@@ -129,7 +129,9 @@ class Rounds:
         try:
             with testrun.bounded(target.spec.timeout):
                 files, names = self._load(target, links, result)
-                symbols.write(symbols.of(self._kernel, files, target.module), result.folder)
+                symbols.write(
+                    symbols.of(self._kernel, files, target.module, target.in_kernel), result.folder
+                )
                 running = self._standby.take(result.folder)
                 with self._stepping(running):
                     result.guest["command"] = shlex.join(running.command)

@@ -100,6 +100,8 @@ def _described(session: Session, built: Kernel) -> Project:
                 built.source,
                 built.out,
                 f"M={work}",
+                # 6.12 looks for rust/Makefile in the build folder, if that is another one.
+                f"src={built.source.path}/rust",
                 "rust-analyzer",
                 write=[work],
             ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import buildlog, kernel, module, savedcmd
@@ -77,15 +77,17 @@ def of_module(session: Session, owner: Module, built: Kernel) -> Documentation:
         return _beginning(_kept(session, name, state, make))
 
 
-def of_file(session: Session, built: Kernel, file: str) -> Documentation:
+def of_file(session: Session, built: Kernel, file: str, shown: str) -> Documentation:
     """The documentation of a crate of a kernel's own tree, by its root's path there.
+
+    People know it as `shown`.
 
     Raises RflError(usage) if it is not compiled.
     """
     command = savedcmd.of_kernel(built, file)
     theirs = _of_kernel(session, built)
     crate = Crate(Path(file).stem.replace("-", "_"), command, Path(command.source))
-    return _beginning(
+    made = _beginning(
         _kept(
             session,
             key_of(file, str(built.out)),
@@ -93,6 +95,7 @@ def of_file(session: Session, built: Kernel, file: str) -> Documentation:
             lambda into: _document(session, built, [crate], theirs, into),
         )
     )
+    return replace(made, warnings=[w.replace(f"{file}:", f"{shown}:") for w in made.warnings])
 
 
 def _of_kernel(session: Session, built: Kernel) -> Path:

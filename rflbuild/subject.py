@@ -83,6 +83,14 @@ def _module(session: Session, wanted: str) -> Module:
         raise usage_error(
             f"{wanted} is a kind of module: `./rfl new-module NAME --kind {wanted}` makes one of it"
         )
+    if target.in_tree:
+        tree, file = target.in_tree.tree, target.in_tree.source
+        raise usage_error(
+            f"{wanted} is a part of {tree}: give {tree}/{file} and --kernel {tree}"
+            if tree
+            else f"{wanted} is laid over a kernel of the store, and has no tree for an editor: "
+            "make it in one of yours, by --kernel DIR"
+        )
     if not target.module:
         raise usage_error(f"{wanted} is a test of the kernel's own modules, and no module")
     # An editor knows the files by the path that it was given, links and all.

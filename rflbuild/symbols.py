@@ -39,7 +39,8 @@ class Symbols(msgspec.Struct, frozen=True):
     """A kernel, the modules that its guest got, and what the module's files are called.
 
     `modules` are .ko files by the kernel's name for them. `directory` is the module's
-    folder, `shown` its path for people.
+    folder, `shown` its path for people; `own` are its files in the kernel's tree, and
+    what people call them. `laid` are folders seen in the place of others of the source.
     """
 
     release: str
@@ -52,6 +53,8 @@ class Symbols(msgspec.Struct, frozen=True):
     modules: dict[str, str] = {}
     directory: str = ""
     shown: str = ""
+    own: dict[str, str] = {}
+    laid: tuple[tuple[str, str], ...] = ()
 
     @property
     def vmlinux(self) -> Path:
@@ -86,8 +89,14 @@ class Frame:
     own: bool = False
 
 
-def of(kernel: Kernel, files: Mapping[str, Path], module: Module | None) -> Symbols:
+def of(
+    kernel: Kernel,
+    files: Mapping[str, Path],
+    module: Module | None,
+    own: Mapping[str, str] | None = None,
+) -> Symbols:
     """The symbols of a kernel and of the files that its guest gets."""
+    _, *laid = kernel.source.mounts
     return Symbols(
         release=kernel.source.release,
         arch=kernel.arch.name,
@@ -103,6 +112,8 @@ def of(kernel: Kernel, files: Mapping[str, Path], module: Module | None) -> Symb
         },
         directory=str(module.directory) if module else "",
         shown=module.shown if module else "",
+        own=dict(own or {}),
+        laid=tuple((str(mount[0]), str(mount[1])) for mount in laid if isinstance(mount, tuple)),
     )
 
 
@@ -134,8 +145,8 @@ def require(symbols: Symbols) -> None:
 
 
 def rebuilt(symbols: Symbols) -> bool:
-    """Whether the kernel, of a tree of the user's, was built anew after the run."""
-    return symbols.mutable and kernels.state(Path(symbols.out)) != symbols.kernel
+    """Whether the kernel was built anew after the run, with other files in its tree."""
+    return not kernels.holds(Path(symbols.out), symbols.kernel, mutable=symbols.mutable)
 
 
 def tools(session: Session, symbols: Symbols) -> Toolchain:
@@ -247,7 +258,8 @@ def known_as(symbols: Symbols, path: str) -> tuple[str, bool]:
         path = str(Path(symbols.directory, path))  # a relative one is the module's, if it is there
     if inside := _in_module(symbols, path):
         return str(Path(symbols.shown, inside)), True
-    return _elsewhere(symbols, path), False
+    path = _elsewhere(symbols, path)
+    return symbols.own.get(path, path), path in symbols.own
 
 
 def _in_module(symbols: Symbols, path: str) -> str:

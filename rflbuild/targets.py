@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rflbuild import chain, intree, kconfig, kernel, module, requirements, scaffold, testspec
 from rflbuild.chain import Links, Request
@@ -35,6 +35,14 @@ class Target:
     kind: Kind | None = None
     in_tree: InTree | None = None
     builtin: bool = False
+
+    @property
+    def in_kernel(self) -> dict[str, str]:
+        """Its own files in the kernel's tree, by what people call them."""
+        if not self.in_tree:
+            return {}
+        at = self.in_tree.source
+        return {at: at if self.in_tree.tree else f"modules/{self.name}/{PurePosixPath(at).name}"}
 
 
 def find(session: Session, wanted: str) -> Target:

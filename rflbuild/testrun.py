@@ -148,7 +148,7 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
-        symbols.write(symbols.of(kernel, files, target.module), result.folder)
+        symbols.write(symbols.of(kernel, files, target.module, target.in_kernel), result.folder)
         running.put(files)
         running.wait_until_ready(BOOT_TIMEOUT)
         links.add("boot", boot.shown, "", running.boot_seconds, cached=False)

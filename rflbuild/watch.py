@@ -38,9 +38,12 @@ class Place:
     names: frozenset[str] | None = None
 
     def files(self) -> list[Path]:
-        """What is there of them, relative to the folder."""
+        """What is there of them, relative to the folder; nothing if it cannot be looked at."""
         if self.names is None:
-            return list(module.files(self.folder))
+            try:
+                return list(module.files(self.folder))
+            except OSError:  # which the build says as well
+                return []
         return [Path(name) for name in sorted(self.names) if (self.folder / name).is_file()]
 
     def relative(self, path: Path) -> Path | None:
@@ -109,6 +112,8 @@ class Watch:
 
     def wait(self, seconds: float) -> Save | None:
         """Take the newest save since the last call, if one comes in time."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that watches has died: see above")
         with self._news:
             self._news.wait_for(lambda: self._save, seconds)
             save, self._save = self._save, None

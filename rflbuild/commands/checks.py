@@ -39,7 +39,8 @@ def emit(
         if target.module:
             made = emitting.of_module(session, target.module, built, file, form)
         else:
-            made = emitting.of_kernel(session, built, file or _in_tree(target), form)
+            (own,) = target.in_kernel
+            made = emitting.of_kernel(session, built, file or own, form)
     elif file:
         built = _kernel(session, chain.plan(session, request, links), links, anew=form == "o")
         made = emitting.of_kernel(session, built, file, form)
@@ -99,8 +100,9 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
             if target.module:
                 said[target.module.shown] = clippys.of_module(session, target.module, built)
             else:
-                name = _in_tree(target)
-                said[name] = clippys.of_kernel(session, built, savedcmd.of_kernel(built, name))
+                ((file, shown),) = target.in_kernel.items()
+                words = clippys.of_kernel(session, built, savedcmd.of_kernel(built, file))
+                said[shown] = [each.replace(f"{file}:", f"{shown}:") for each in words]
     return _judge(session, "clippy", said)
 
 
@@ -157,7 +159,8 @@ def rustdoc(session: Session, wanted: str | None, request: Request, *, show: boo
         if target.module:
             made = docs.of_module(session, target.module, built)
         else:
-            made = docs.of_file(session, built, _in_tree(target))
+            ((file, shown),) = target.in_kernel.items()
+            made = docs.of_file(session, built, file, shown)
     else:
         plan = chain.plan(session, request, links)
         made = docs.of_kernel(session, chain.build_kernel(session, plan, links))
@@ -247,15 +250,9 @@ def _targets(
         yield targets.plan(session, target, request, links)
 
 
-def _in_tree(target: Target) -> str:
-    """The file of a module that is in the kernel's tree, by its path there."""
-    assert target.in_tree  # noqa: S101 - one that is no module is in the tree
-    return target.in_tree.source
-
-
 def _own_file(target: Target) -> Path:
     """The file of the user's own that is a module in the kernel's tree."""
-    assert target.in_tree  # noqa: S101 - as above
+    assert target.in_tree  # noqa: S101 - one without a module is
     if target.in_tree.tree:
         return Path(target.in_tree.tree, target.in_tree.source)
     return target.files / Path(target.in_tree.source).name

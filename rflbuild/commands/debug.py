@@ -58,19 +58,21 @@ def _waiting(session: Session, wanted: str) -> Path:
         )
     if not wanted:
         return running[0]
-    place = Path(wanted).expanduser()
     for folder in running:
-        known = symbols.read(folder)
-        if wanted in (folder.name, known.shown) or place.resolve() in (
-            folder.resolve(),
-            Path(known.directory or "/"),
-        ):
-            return folder
-        if known.directory and wanted == Path(known.shown).name:
+        if _is_wanted(folder, wanted):
             return folder
     raise usage_error(
         f"no guest of `{wanted}` runs for gdb; there are: {', '.join(f.name for f in running)}"
     )
+
+
+def _is_wanted(folder: Path, wanted: str) -> bool:
+    """Whether a guest's results folder, or its module's name or folder, is the wanted one."""
+    known = symbols.read(folder)
+    places = [folder, *([Path(known.directory)] if known.directory else [])]
+    names = [folder.name, known.shown, Path(known.shown).name]
+    here = Path(wanted).expanduser().resolve()
+    return wanted in names or here in [place.resolve() for place in places]
 
 
 def decode(session: Session, what: str) -> int:

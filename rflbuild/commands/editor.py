@@ -17,12 +17,12 @@ from rflbuild import (
     module,
     requirements,
     rust_project,
-    saved_command,
     settings,
     source,
     subject,
     sysroot,
     testspec,
+    tree_check,
 )
 from rflbuild.chain import Links, Request
 from rflbuild.compile_commands import Entry
@@ -42,6 +42,11 @@ def rust_analyzer(
     """Write what language servers need into the folder that an editor opens for the target."""
     chain.check(session, request)
     found = subject.find(session, wanted, request)
+    if found.inside and not source.locate(session, request.kernel)[1].directory:
+        raise usage_error(
+            f"{found.folder} is in the store, where nothing is edited: `./rfl rust-analyzer` sets "
+            "up this checkout, from which the kernel can be read"
+        )
     if found.inside and found.inside != found.folder:
         raise usage_error(
             f"{wanted} is part of the kernel in {found.folder}: open that, and type "
@@ -74,7 +79,7 @@ def rust_analyzer(
     written.append((settings.FILE, is_new))
     for name, is_new in written:
         shown = os.path.relpath(found.folder / name)
-        links.add("editor", shown, "", 0, cached=not is_new)
+        session.terminal.link("editor", shown, "written" if is_new else "unchanged")
     for name in kept:
         session.terminal.note(f"{settings.FILE} has another {name}, and keeps it")
     if json:
@@ -127,7 +132,7 @@ def _report(
     if isinstance(what, Path):
         inside = what != built.source.path
         name = str(what.relative_to(built.source.path)) if inside else "the tree"
-        return name, saved_command.check(session, built, what, clippy=clippy)
+        return name, tree_check.check(session, built, what, clippy=clippy)
     try:
         _refuse_unfit(what, built)
     except RflError as error:

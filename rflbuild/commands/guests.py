@@ -105,7 +105,9 @@ def shell(
         files, _ = testrun.load(session, target, built, links)
         spec = target.spec
     folder, _ = report.open_folder(session.workspace.results, f"shell-{wanted or 'guest'}")
-    known = symbols.of(built, files, target.module if target else None)
+    known = symbols.of(
+        built, files, target.module if target else None, target.in_kernel if target else None
+    )
     symbols.write(known, folder)
     if gdb:
         debugger.write_attach(session, built, known, folder)

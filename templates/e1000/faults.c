@@ -4,12 +4,16 @@
  * or an interface comes up (Documentation/fault-injection/fault-injection.rst,
  * "Systematic faults using fail-nth"):
  *
- *	faults bind DRIVER DEVICE   of the PCI bus; the device is unbound when it begins
- *	faults up IFACE             the interface is down when it begins
+ *	faults slab|pages bind DRIVER DEVICE   of the PCI bus; the device is unbound
+ *	faults slab|pages up IFACE             the interface is down when it begins
  *
  * Each round lets the Nth allocation fail, from the first on, until a round meets
  * no Nth one. A round that succeeds is undone. It fails unless at least one round
  * met its failure with an error, and the last one succeeds.
+ *
+ * It is either small memory (failslab) or whole pages (fail_page_alloc) that fails. If
+ * both were counted, some would be passed over: how many pages are asked for depends on
+ * what the round before has left, and so would the number of each small one behind them.
  */
 
 #include <errno.h>
@@ -36,6 +40,33 @@ static int binding, unbinding; /* the driver's files */
 static const char *device;
 static int network;
 static struct ifreq interface;
+
+/* A file of the kernel's fault injection. */
+static void configure(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		fail(path);
+	close(fd);
+}
+
+static void choose(const char *kind)
+{
+	int slab = !strcmp(kind, "slab");
+
+	/* No cache has the flag that this filter asks for, and no page such an order. */
+	configure("failslab/cache-filter", slab ? "N" : "Y");
+	configure("fail_page_alloc/min-order", slab ? "20" : "0");
+	configure("failslab/ignore-gfp-wait", "N");
+	configure("fail_page_alloc/ignore-gfp-wait", "N");
+	configure("fail_page_alloc/ignore-gfp-highmem", "N");
+	configure("failslab/verbose", "0");
+	configure("fail_page_alloc/verbose", "0");
+}
 
 static int setting; /* where the number is written */
 
@@ -107,19 +138,20 @@ int main(int argc, char **argv)
 {
 	int errors = 0, borne = 0;
 
-	if (argc == 4 && !strcmp(argv[1], "bind")) {
-		binding = driver_file(argv[2], "bind");
-		unbinding = driver_file(argv[2], "unbind");
-		device = argv[3];
-	} else if (argc == 3 && !strcmp(argv[1], "up")) {
+	if (argc == 5 && !strcmp(argv[2], "bind")) {
+		binding = driver_file(argv[3], "bind");
+		unbinding = driver_file(argv[3], "unbind");
+		device = argv[4];
+	} else if (argc == 4 && !strcmp(argv[2], "up")) {
 		network = socket(AF_INET, SOCK_DGRAM, 0);
-		strlcpy(interface.ifr_name, argv[2], sizeof(interface.ifr_name));
+		strlcpy(interface.ifr_name, argv[3], sizeof(interface.ifr_name));
 	} else {
-		fprintf(stderr, "usage: faults bind DRIVER DEVICE | up IFACE\n");
+		fprintf(stderr, "usage: faults slab|pages bind DRIVER DEVICE | up IFACE\n");
 		return 2;
 	}
 	if (network < 0)
 		fail("socket");
+	choose(argv[1]);
 	setting = fail_nth(O_WRONLY);
 	for (int nth = 1; nth < MOST; nth++) {
 		int left = fail_nth(O_RDONLY);

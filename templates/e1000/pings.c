@@ -7,9 +7,11 @@
  * comes back with the bytes that it went with.
  *
  * busybox's `ping -A` is no judge of a driver: it calls up to 1% lost no loss, and its
- * socket, which sees every other ping's answers too, has room for some twenty packets.
+ * raw socket gets the answers of every other ping, too, and loses its own among them.
+ * Here the kernel sorts them (icmp(7), ping_group_range).
  */
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,16 +22,14 @@
 #include <asm/socket.h>
 #include <linux/icmp.h>
 #include <linux/in.h>
-#include <linux/ip.h>
 
 enum { PATIENCE = 5000 }; /* milliseconds */
 enum { MOST = 65507 };
 
-static struct {
+struct echo {
 	struct icmphdr head;
 	unsigned char bytes[MOST];
-} request;
-static unsigned char packet[1 << 16];
+};
 
 static void __attribute__((noreturn)) fail(const char *what)
 {
@@ -49,57 +49,48 @@ static unsigned int address(const char *text)
 	return value;
 }
 
-/* RFC 1071, over bytes that begin at an even address. */
-static unsigned short checksum(const unsigned char *data, int size)
-{
-	unsigned int sum = 0;
-
-	for (int i = 0; i < size; i++)
-		sum += data[i] << (i % 2 ? 8 : 0);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
-/* Whether the packet that came is the answer, and right. */
-static int is_answer(int came, int size)
-{
-	const struct iphdr *ip = (const void *)packet;
-	const struct icmphdr *head = (const void *)(packet + 4 * ip->ihl);
-
-	if (came < 4 * ip->ihl + (int)sizeof(*head) || head->type != ICMP_ECHOREPLY ||
-	    head->un.echo.id != request.head.un.echo.id ||
-	    head->un.echo.sequence != request.head.un.echo.sequence)
-		return 0;
-	if (came != 4 * ip->ihl + (int)sizeof(*head) + size ||
-	    memcmp(head + 1, request.bytes, size)) {
-		fprintf(stderr, "%d bytes came back altered\n", size);
-		exit(1);
-	}
-	return 1;
-}
-
 /* Sends one and waits for it to come back. */
 static void send_one(int fd, int size)
 {
-	static unsigned short sequence;
+	static struct echo request, answer;
 	struct pollfd coming = { .fd = fd, .events = POLLIN };
-	int whole = sizeof(request.head) + size;
+	int whole = sizeof(request.head) + size, came;
 
 	for (int i = 0; i < size; i++)
 		request.bytes[i] = size + i;
-	request.head.un.echo.sequence = sequence++;
-	request.head.checksum = 0;
-	request.head.checksum = checksum((const unsigned char *)&request, whole);
+	request.head.type = ICMP_ECHO;
+	request.head.un.echo.sequence++;
 	if (send(fd, &request, whole, 0) != whole)
 		fail("send");
 	do {
 		if (poll(&coming, 1, PATIENCE) < 1) {
 			fprintf(stderr, "ping %u, of %d bytes, did not come back\n",
-				sequence, size);
+				request.head.un.echo.sequence, size);
 			exit(1);
 		}
-	} while (!is_answer(recv(fd, packet, sizeof(packet), 0), size));
+		came = recv(fd, &answer, sizeof(answer), 0);
+	} while (came < (int)sizeof(answer.head) ||
+		 answer.head.un.echo.sequence != request.head.un.echo.sequence);
+	if (answer.head.type != ICMP_ECHOREPLY || came != whole ||
+	    memcmp(answer.bytes, request.bytes, size)) {
+		fprintf(stderr, "%d bytes came back altered\n", size);
+		exit(1);
+	}
+}
+
+/* A socket that gets the answers to its own requests alone. */
+static int open_socket(void)
+{
+	int range = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
+	int fd;
+
+	if (range < 0 || write(range, "0 0", 3) != 3)
+		fail("ping_group_range");
+	close(range);
+	fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+	if (fd < 0)
+		fail("socket");
+	return fd;
 }
 
 int main(int argc, char **argv)
@@ -113,16 +104,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: pings HOST FIRST LAST [TIMES [IFACE]], up to %d\n", MOST);
 		return 2;
 	}
-	host.sin_addr.s_addr = address(argv[1]);
-	fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-	if (fd < 0)
-		fail("socket");
+	fd = open_socket();
 	if (argc > 5 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, argv[5], strlen(argv[5])))
 		fail(argv[5]);
+	host.sin_addr.s_addr = address(argv[1]);
 	if (connect(fd, &host, sizeof(host)))
 		fail(argv[1]);
-	request.head.type = ICMP_ECHO;
-	request.head.un.echo.id = getpid();
 	for (int size = first; size <= last; size++)
 		for (int i = 0; i < times; i++)
 			send_one(fd, size);

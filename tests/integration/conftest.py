@@ -7,6 +7,7 @@ run builds, and its results, lie in folders of the session's own.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -122,8 +123,9 @@ def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
         ):
             git(tree, *words)
         (tree / ".git" / "complete").touch()
-    restore(tree)
-    run = rfl.on(user_store)("kernel", "--kernel", str(tree), timeout=KERNEL)
+    with _alone(tree):
+        restore(tree)
+        run = rfl.on(user_store)("kernel", "--kernel", str(tree), timeout=KERNEL)
     assert run.status == 0, run
     (out,) = (line.split()[1] for line in run.stdout.splitlines() if line.startswith("KDIR "))
     link = rfl.store / "work" / "kernel" / Path(out).name
@@ -132,11 +134,18 @@ def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
     return tree
 
 
+@contextlib.contextmanager
+def _alone(tree: Path) -> Iterator[None]:
+    """Hold the kept tree; another session may be testing on it."""
+    with (tree / ".git" / "tested").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture
 def own_tree(_kept_tree: Path) -> Iterator[Path]:
     """A kernel tree of the user's own, with its git history, built once; clean for each test."""
-    with (_kept_tree / ".git" / "tested").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another session may be at it
+    with _alone(_kept_tree):
         restore(_kept_tree)
         yield _kept_tree
         restore(_kept_tree)

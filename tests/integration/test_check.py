@@ -116,6 +116,30 @@ def test_a_file_of_the_users_own_tree_is_checked_by_the_command_that_built_it(
     assert f"give --kernel {own_tree}" in elsewhere
 
 
+def test_a_file_that_was_never_built_is_checked_until_it_builds(
+    rfl: Rfl, user_store: Path, own_tree: Path
+) -> None:
+    samples = own_tree / "samples" / "rust"
+    fresh = samples / "rust_fresh.rs"
+    text = (samples / "rust_minimal.rs").read_text().replace("rust_minimal", "rust_fresh")
+    with (samples / "Makefile").open("a") as makefile:
+        makefile.write("obj-m += rust_fresh.o\n")
+    words = ("check", str(fresh), "--json", "--kernel", str(own_tree))
+    rfl = rfl.on(user_store)  # make would take the build's folder by another name for another
+    try:
+        fresh.write_text(text.replace("numbers.push(72, GFP_KERNEL)?;", "1 + None;"))
+        broken = rfl(*words, timeout=GUEST)
+        fresh.write_text(text)
+        mended = [rfl(*words, timeout=GUEST) for _ in range(2)]
+    finally:
+        for left in (rfl.store / "work" / "kernel").glob("*/samples/rust/*rust_fresh.*"):
+            left.unlink()
+
+    broken.came_to(Verdict.BUILD_ERROR)
+    assert [file for file, _ in places(broken.stdout, "error")] == [str(fresh)]
+    assert [run.status for run in mended] == [0, 0], mended
+
+
 def test_what_a_killed_check_left_half_written_does_not_count(
     rfl: Rfl, kernel: BuiltKernel, module_at: ModuleAt
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rflbuild import jsonc
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, BuiltKernel, Rfl, examples, git, snapshot
+from tests.integration.harness import GUEST, BuiltKernel, Rfl, examples, git, replace, snapshot
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 ModuleAt = Callable[..., Path]
@@ -30,7 +30,7 @@ def test_setting_up_twice_changes_nothing(
     assert second.status == 0, second
     assert snapshot(folder) == before
     lines = [line.split() for line in second.stdout.splitlines() if line.startswith("editor ")]
-    assert [line[-1] for line in lines] == ["cached"] * 3
+    assert [line[-1] for line in lines] == ["unchanged"] * 3
 
 
 def test_settings_that_are_there_keep_what_the_user_wrote(
@@ -143,6 +143,29 @@ def test_without_a_target_the_checkout_has_all_modules_and_the_kernels_samples(
             shutil.rmtree(rfl.workspace / "modules" / name, ignore_errors=True)
         shutil.rmtree(rfl.workspace / ".vscode", ignore_errors=True)
         (rfl.workspace / "rust-project.json").unlink(missing_ok=True)
+
+
+def test_an_older_kernel_is_described_too(
+    rfl: Rfl, kernel_6_12: BuiltKernel, module_at: ModuleAt
+) -> None:
+    folder = module_at()
+    replace(folder / "out_of_tree.rs", 'authors: ["rflbuild"]', 'author: "rflbuild"')
+
+    run = rfl("rust-analyzer", str(folder), "--kernel", "6.12", timeout=GUEST)
+
+    assert run.status == 0, run
+    project = json.loads((folder / "rust-project.json").read_text())
+    roots = [folder / crate["root_module"] for crate in project["crates"]]
+    assert [root for root in roots if not root.is_file()] == []
+    assert roots[-1] == folder / "out_of_tree.rs"
+
+
+def test_a_kernel_in_the_store_is_not_edited(rfl: Rfl, kernel: BuiltKernel) -> None:
+    tree = rfl.store / "source" / kernel.plan.source.key / kernel.plan.source.path.name
+
+    run = rfl("rust-analyzer", str(tree))
+
+    assert "is in the store, where nothing is edited" in run.came_to(Verdict.USAGE)
 
 
 def test_an_unknown_name_is_met_with_near_ones(rfl: Rfl, kernel: BuiltKernel) -> None:

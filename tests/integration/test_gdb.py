@@ -258,6 +258,14 @@ def test_without_a_guest_there_is_one_sentence(rfl: Rfl) -> None:
     assert sentence == "no guest runs for gdb: start one by `./rfl shell --gdb` in another terminal"
 
 
+def test_a_file_of_commands_that_is_not_there_is_named(rfl: Rfl, tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+
+    sentence = rfl("gdb", "--command", str(missing)).came_to(Verdict.USAGE)
+
+    assert sentence == f"--command {missing}: there is no such file"
+
+
 def test_a_guest_that_was_killed_does_not_run(rfl: Rfl, guest: Start) -> None:
     run = guest()
     run.kill()
@@ -268,17 +276,19 @@ def test_a_guest_that_was_killed_does_not_run(rfl: Rfl, guest: Start) -> None:
 
 def test_of_two_guests_it_is_the_newest_or_the_one_that_is_named(rfl: Rfl, guest: Start) -> None:
     before = sockets(rfl)  # of one that was killed, perhaps
-    guest()
-    guest()
+    guest(str(MODULE))
+    guest(str(MODULES / "panics"))
     older, newer = sorted(sockets(rfl) - before)
     where = "python import os; print('here', os.path.basename(os.getcwd()))"
 
     newest = rfl("gdb", *commands(where), timeout=GUEST)
     named = rfl("gdb", older.name, *commands(where), timeout=GUEST)
+    of_module = rfl("gdb", MODULE.name, *commands(where), timeout=GUEST)
     refused = rfl("gdb", "nobody")
 
     assert f"here {newer.name}" in newest.stdout, newest
     assert f"here {older.name}" in named.stdout, named
+    assert f"here {older.name}" in of_module.stdout, of_module
     said = refused.came_to(Verdict.USAGE)
     assert said.startswith("no guest of `nobody` runs for gdb; there are: ")
     assert older.name in said

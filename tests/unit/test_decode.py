@@ -207,6 +207,12 @@ def test_where_is_the_first_line_of_the_modules_own_files(
     assert decoded(" kernels+0x1/0x2\n mine+0x1/0x2 [blinky]", frames).where == where
 
 
+def test_what_is_built_in_has_lines_of_its_own_as_well() -> None:
+    frames = {"probe": (Frame("probe", "modules/blinky/blinky.rs", 9, True),)}
+
+    assert decoded(" probe+0x1/0x2", frames).where == "modules/blinky/blinky.rs:9"
+
+
 def test_without_a_frame_of_the_tests_modules_it_is_nowhere() -> None:
     frames = {"theirs": (Frame("theirs", "drivers/a.c", 1),)}
 

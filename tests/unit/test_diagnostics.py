@@ -104,18 +104,18 @@ def test_a_failure_without_a_place_in_rust_is_shown_at_the_top_of_the_module() -
         report.diagnostics, report.text, RflError(Verdict.BUILD_ERROR, "no", report.text)
     )
 
-    (added,) = diagnostics._with_a_place(failed, ["mine.rs", "other.rs"]).diagnostics
+    (added,) = diagnostics.with_a_place(failed, ["mine.rs", "other.rs"]).diagnostics
 
     assert added["spans"][0]["file_name"] == "mine.rs"
     assert added["spans"][0]["line_start"] == 1
     assert added["message"] == 'ERROR: modpost: "f" [mine.ko] undefined!'
 
 
-def test_a_failure_with_a_place_in_rust_is_shown_there_alone() -> None:
+def test_a_failurewith_a_place_in_rust_is_shown_there_alone() -> None:
     said = diagnostics.read(json.dumps(diagnostic("error", "bad", span("mine.rs"))))
     failed = diagnostics.Report(said.diagnostics, said.text, RflError(Verdict.BUILD_ERROR, "no"))
 
-    assert diagnostics._with_a_place(failed, ["mine.rs"]) == failed
+    assert diagnostics.with_a_place(failed, ["mine.rs"]) == failed
 
 
 def test_a_report_survives_the_store() -> None:

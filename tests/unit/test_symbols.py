@@ -72,6 +72,18 @@ def test_a_kernel_of_the_users_is_known_to_be_another_after_a_build(
     assert symbols.rebuilt(mine)
 
 
+def test_a_work_folder_that_holds_another_kernel_by_now_is_known_to(
+    known: Symbols, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert not symbols.rebuilt(known)
+
+    (out / ".rflbuild-built").write_text("another key")
+
+    assert symbols.rebuilt(known)
+
+
 # ---- paths --------------------------------------------------------------------------------
 
 
@@ -106,6 +118,14 @@ def test_a_module_in_the_folder_where_one_is_has_its_files_there(
     here = msgspec.structs.replace(known, shown=".")
 
     assert frame(here, f"{tmp_path}/module/blinky.rs").path == "blinky.rs"
+
+
+def test_a_file_laid_over_the_kernels_tree_is_the_users(known: Symbols, tmp_path: Path) -> None:
+    mine = msgspec.structs.replace(known, own={"init/main.c": "modules/mine/main.c"})
+
+    found = frame(mine, f"{tmp_path}/source/init/main.c")
+
+    assert (found.path, found.own) == ("modules/mine/main.c", True)
 
 
 # ---- addresses ----------------------------------------------------------------------------
