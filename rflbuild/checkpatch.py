@@ -26,6 +26,13 @@ _READ_ONLY = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}  # git(1): not even the 
 _WORD = re.compile(r"^(?:ERROR|WARNING|CHECK):[A-Z0-9_]+: (?:.+\n)*.+", re.MULTILINE)
 
 
+def of_module(session: Session, plan: Plan, owner: Module) -> list[str]:
+    """What checkpatch says of a module's files, with the user's paths."""
+    return of_files(
+        session, plan, owner.directory, files(owner), owner.shown, [f"--ignore={','.join(IGNORED)}"]
+    )
+
+
 def files(owner: Module) -> list[str]:
     """The files of a module that the kernel's style is for, by their paths in it.
 
@@ -41,17 +48,21 @@ def files(owner: Module) -> list[str]:
     ]
 
 
-def of_module(session: Session, plan: Plan, owner: Module) -> list[str]:
-    """What checkpatch says of a module's files, with the user's paths."""
-    chosen = files(owner)
-    for name in chosen:
+def of_files(
+    session: Session,
+    plan: Plan,
+    folder: Path,
+    names: Sequence[str],
+    shown: str,
+    words: Sequence[str] = (),
+) -> list[str]:
+    """What checkpatch says of files below a folder, which people know as `shown`."""
+    for name in names:
         if not _PLAIN.fullmatch(name):
-            raise usage_error(
-                f"checkpatch.pl cannot read a file of this name: {owner.shown}/{name}"
-            )
-    contents = {name: (owner.directory / name).read_bytes() for name in chosen}
-    said = _run(session, plan, [f"--ignore={','.join(IGNORED)}", "--file"], contents)
-    return [re.sub(r"(?<=: FILE: )", f"{owner.shown}/", each) for each in said]
+            raise usage_error(f"checkpatch.pl cannot read a file of this name: {shown}/{name}")
+    contents = {name: (folder / name).read_bytes() for name in names}
+    said = _run(session, plan, [*words, "--file"], contents)
+    return [re.sub(r"(?<=: FILE: )", f"{shown}/", each) for each in said]
 
 
 def of_changes(session: Session, plan: Plan) -> list[str]:

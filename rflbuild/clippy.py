@@ -1,41 +1,26 @@
-"""Clippy's words on Rust: of a module, by `make CLIPPY=1` in a copy, or of the kernel's crates."""
+"""Clippy's words on Rust: of a module, or of a crate of the kernel's own build."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from rflbuild import buildlog, module, savedcmd
+from rflbuild import buildlog, diagnostics, module, savedcmd
 from rflbuild.kernel import Kernel
 from rflbuild.module import Module
 from rflbuild.savedcmd import SavedCommand
 from rflbuild.session import Session
-from rflbuild.store import key_of
 from rflbuild.verdict import RflError, Verdict, usage_error
-
-_RECIPE = 1  # raise it when the way in which clippy is asked changes
-_WORD = "CLIPPY=1"
 
 
 def of_module(session: Session, owner: Module, built_for: Kernel) -> list[str]:
-    """What clippy and rustc warn of in a module, with the user's paths; kept by its content.
+    """What clippy and rustc warn of in a module, with the user's paths.
 
     Raises RflError(build-error) if the module does not build.
     """
-    roots = [unit for unit in module.units(owner.directory) if unit.endswith(".rs")]
-    if not roots:
+    if not module.crate_roots(owner.directory):
         raise usage_error(f"{owner.shown} compiles no Rust, and clippy reads nothing else")
-    targets = [str(Path(root).with_suffix(".o")) for root in roots]
-    with module.copied(session, owner, built_for, _WORD) as copy:
-
-        def ask(into: Path) -> None:
-            for target in targets:  # what was compiled already would not be read again
-                (copy.work / target).unlink(missing_ok=True)
-            said = module.make_single(session, owner, built_for, copy, _WORD, *targets)
-            (into / "words").write_text(said)
-
-        key = key_of("clippy", _RECIPE, copy.content, built_for.key, owner.shown, targets)
-        said = (session.store.build("clippy", key, ask) / "words").read_text()
-    return buildlog.diagnostics(said)
+    report = diagnostics.of_module(session, owner, built_for, clippy=True)
+    if report.error:
+        raise report.error
+    return buildlog.diagnostics(report.text)
 
 
 def of_kernel(session: Session, built: Kernel, command: SavedCommand) -> list[str]:

@@ -84,7 +84,7 @@ def of_kernel(session: Session, built: Kernel, file: str, form: str) -> Emitted:
     Raises RflError(usage) for a file that is not compiled, and RflError(build-error)
     with the compiler's words.
     """
-    chosen = inside(built.source.path, file) or file
+    chosen = inside(built.source.path, file) or os.path.normpath(file)
     command = savedcmd.of_kernel(built, chosen)
     _check(chosen, form)
     if form == "o":

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import buildlog, kernel, module, savedcmd
@@ -36,6 +36,15 @@ _TAKEN = re.compile(r"--extern|--cfg|-Zallow-features|-Zcrate-attr")
 
 
 @dataclass(frozen=True)
+class Crate:
+    """A crate to document: its name, the command that compiles it, and its root's path."""
+
+    name: str
+    command: SavedCommand
+    root: Path
+
+
+@dataclass(frozen=True)
 class Documentation:
     """The page to begin with, and what rustdoc warned of."""
 
@@ -53,28 +62,56 @@ def of_module(session: Session, owner: Module, built: Kernel) -> Documentation:
 
     Raises RflError(build-error) if the module does not build.
     """
-    roots = [unit for unit in module.units(owner.directory) if unit.endswith(".rs")]
+    roots = module.crate_roots(owner.directory)
     if not roots:
         raise usage_error(f"{owner.shown} compiles no Rust, and rustdoc reads nothing else")
     theirs = _of_kernel(session, built)
     with module.copied(session, owner, built) as copy:
-        place = _kept(
+
+        def make(into: Path) -> None:
+            crates = _compiled(session, owner, built, copy, roots)
+            _document(session, built, crates, theirs, into, copy.work, owner.shown)
+
+        name = key_of(str(owner.directory), str(built.out))
+        state = key_of(_RECIPE, copy.content, _state(built), owner.shown, roots)
+        return _beginning(_kept(session, name, state, make))
+
+
+def of_file(session: Session, built: Kernel, file: str, shown: str) -> Documentation:
+    """The documentation of a crate of a kernel's own tree, by its root's path there.
+
+    People know it as `shown`.
+
+    Raises RflError(usage) if it is not compiled.
+    """
+    command = savedcmd.of_kernel(built, file)
+    theirs = _of_kernel(session, built)
+    crate = Crate(Path(file).stem.replace("-", "_"), command, Path(command.source))
+    made = _beginning(
+        _kept(
             session,
-            key_of(str(owner.directory), str(built.out)),
-            key_of(_RECIPE, copy.content, _state(built), owner.shown, roots),
-            lambda into: _document(session, owner, built, copy, roots, theirs, into),
+            key_of(file, str(built.out)),
+            key_of(_RECIPE, built.source.read(file), _state(built)),
+            lambda into: _document(session, built, [crate], theirs, into),
         )
-    first, *_ = (place / "crates").read_text().split()
-    warnings = buildlog.diagnostics((place / "words").read_text())
-    return Documentation(place / _HTML / first / "index.html", warnings)
+    )
+    return replace(made, warnings=[w.replace(f"{file}:", f"{shown}:") for w in made.warnings])
 
 
 def _of_kernel(session: Session, built: Kernel) -> Path:
-    if built.source.mutable:
-        name, state = key_of(str(built.out)), _state(built)
-        return _kept(session, name, state, lambda into: _make(session, built, into))
-    key = key_of("rustdoc", _RECIPE, built.key)
-    return session.store.build("rustdoc", key, lambda into: _make(session, built, into))
+    """The folder of a kernel's documentation, which kernels with the same crates share."""
+    state = _state(built)
+    if not built.source.mutable:
+        return session.store.build("rustdoc", state, lambda into: _make(session, built, into))
+    name = key_of(str(built.out))
+    return _kept(session, name, state, lambda into: _make(session, built, into))
+
+
+def _beginning(place: Path) -> Documentation:
+    """What was documented in a folder, from its first crate on."""
+    first, *_ = (place / "crates").read_text().split()
+    warnings = buildlog.diagnostics((place / "words").read_text())
+    return Documentation(place / _HTML / first / "index.html", warnings)
 
 
 def _kept(session: Session, name: str, state: str, make: Callable[[Path], None]) -> Path:
@@ -97,7 +134,7 @@ def _state(built: Kernel) -> str:
     """A key that changes when a kernel's crates were compiled anew."""
     crates = sorted((built.out / "rust").glob("lib*.rmeta"))
     stats = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in crates]
-    return key_of(_RECIPE, str(built.out), stats)
+    return key_of(_RECIPE, stats)
 
 
 def _make(session: Session, built: Kernel, into: Path) -> None:
@@ -168,55 +205,76 @@ def _copy(built: Kernel, out: Path) -> None:
         path.write_text(text.replace(ran_in[1], str(out)) if ran_in else text)
 
 
-def _document(
-    session: Session,
-    owner: Module,
-    built: Kernel,
-    copy: Copy,
-    roots: list[str],
-    theirs: Path,
-    into: Path,
-) -> None:
-    """Document a module's crates in the empty folder `into`, beside links to the kernel's."""
+def _compiled(
+    session: Session, owner: Module, built: Kernel, copy: Copy, roots: Sequence[str]
+) -> list[Crate]:
+    """The crates of a module's copy, once they are compiled."""
     objects = [Path(root).with_suffix(".o") for root in roots]
     module.make_single(session, owner, built, copy, *map(str, objects))
-    like = savedcmd.parse((theirs / _COMMAND).read_text())
-    assert like  # noqa: S101 - `make rustdoc` has saved it
-    _join(theirs / _HTML, into / _HTML)
-    crates, said = [], ""
+    crates = []
     for path in objects:
         command = savedcmd.parse((copy.work / path.with_name(f".{path.name}.cmd")).read_text())
         assert command  # noqa: S101 - make has saved it, or raised
-        crate = Path(command.environment.get("RUST_MODFILE", path.stem)).name.replace("-", "_")
-        if (into / _HTML / crate).exists():
-            crate = path.stem.replace("-", "_")
-        if (into / _HTML / crate).exists():
-            raise usage_error(f"{owner.shown} has a crate `{crate}`, and so has the kernel")
+        # A module of one crate is called as its .ko is, whatever its root.
+        file = command.environment.get("RUST_MODFILE", path.stem) if len(roots) == 1 else path.stem
+        name = Path(file).name.replace("-", "_")
+        crates.append(Crate(name, command, copy.work / command.source))
+    return crates
+
+
+def _document(
+    session: Session,
+    built: Kernel,
+    crates: Sequence[Crate],
+    theirs: Path,
+    into: Path,
+    work: Path | None = None,
+    shown: str = "",
+) -> None:
+    """Document crates in the empty folder `into`, beside links to the kernel's.
+
+    Those of a module are in its copy `work`; people know it as `shown`.
+    """
+    like = savedcmd.parse((theirs / _COMMAND).read_text())
+    assert like  # noqa: S101 - `make rustdoc` has saved it
+    html = into / _HTML
+    _join(theirs / _HTML, html)
+    said = ""
+    for crate in crates:
+        if (html / crate.name).exists():
+            raise usage_error(f"the crate `{crate.name}` has the name of one of the kernel's")
         words = [
             *_without_own(like),
-            *_taken(command),
-            *("--crate-name", crate, "--output", str(into / _HTML)),
+            *_taken(crate.command),
+            *("--crate-name", crate.name, "--output", str(html)),
             *("--document-private-items", "-Arustdoc::private_intra_doc_links"),
-            str(copy.work / command.source),
+            str(crate.root),
         ]
+        read = [theirs, *([work] if work else [])]
         done = savedcmd.run(
-            session, built, command, words, cwd=built.out, write=[into, copy.work], read=[theirs]
+            session, built, crate.command, words, cwd=built.out, write=[into], read=read
         )
-        output = done.output.replace(str(copy.work), owner.shown)
+        output = done.output.replace(f"{savedcmd.source_of(built)}/", "")
+        if work:
+            output = output.replace(str(work), shown)
         if done.status:
             raise session.store.full_disk() or RflError(
                 Verdict.BUILD_ERROR,
-                f"rustdoc cannot read {owner.shown}",
+                f"rustdoc cannot read {crate.name}",
                 buildlog.first_error(output),
             )
-        crates.append(crate)
         said += output
-        for page in (into / _HTML / crate).rglob("*.html"):
-            text = page.read_text()
-            if 'href="srctree/' in text:  # Documentation/rust/coding-guidelines.rst
-                page.write_text(text.replace('href="srctree/', f'href="{built.source.path}/'))
-    (into / "crates").write_text("\n".join(crates))
+        _lead_to_source(html / crate.name, built.source.path)
+    (into / "crates").write_text("\n".join(crate.name for crate in crates))
     (into / "words").write_text(said)
+
+
+def _lead_to_source(pages: Path, tree: Path) -> None:
+    """Let links to `srctree/` (Documentation/rust/coding-guidelines.rst) lead into a tree."""
+    for page in pages.rglob("*.html"):
+        text = page.read_text()
+        if 'href="srctree/' in text:
+            page.write_text(text.replace('href="srctree/', f'href="{tree}/'))
 
 
 def _join(theirs: Path, html: Path) -> None:

@@ -130,8 +130,7 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
     Raises RflError(usage) for a file that is not there, that is compiled as a part of
     another or that this configuration leaves out.
     """
-    tree = kernel.source.path
-    path = tree / file
+    path = kernel.source.path / file
     if kernel.source.read(file) is None:
         there = [found.name for found in path.parent.glob("*") if found.suffix in (".c", ".rs")]
         near = difflib.get_close_matches(path.name, there, 1)
@@ -157,12 +156,13 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
         source = _SOURCE.search(text)
         if not source or not source[1].endswith(".rs"):
             continue
-        command = parse(text)
+        command, path = parse(text), Path(source[1])
         if (
             command
-            and Path(command.source).is_relative_to(source_of(kernel))
+            and path.is_relative_to(source_of(kernel))
+            and path.is_file()  # what is left of a crate that was removed is not
             and "--cap-lints=allow" not in command.argv
-            and not _UNREAD.search(Path(command.source).read_text(errors="replace"))
+            and not _UNREAD.search(path.read_text(errors="replace"))
         ):
             yield command
 
@@ -180,8 +180,7 @@ def _not_compiled(kernel: Kernel, file: str, cmds: Sequence[Path]) -> RflError:
     what = f"Linux {kernel.source.release} {kernel.label} does not compile {file}"
     stem = re.escape(Path(file).stem)
     for name in ("Kbuild", "Makefile"):
-        makefile = kernel.source.path / Path(file).with_name(name)
-        text = makefile.read_text() if makefile.is_file() else ""
+        text = kernel.source.read(str(Path(file).with_name(name))) or ""
         option = re.search(rf"\$\((CONFIG_\w+)\)[^\n]*\b{stem}\.o\b", text)
         if option:
             return usage_error(f"{what}: {option[1]} is off; a --fragment can turn it on")

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rflbuild import chain, module, source, targets
+from rflbuild import chain, kernel, module, source, targets
 from rflbuild.chain import Links, Request
 from rflbuild.kernel import Kernel, Plan
-from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.store import write_atomically
+from rflbuild.targets import Target
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 
@@ -32,15 +32,17 @@ def emit(
 
     place = _place(output) if output else None
     session = session.on_stderr()  # stdout is for what is made
-    in_tree = _in_tree(session, wanted, request)
-    if in_tree:
-        built, own = in_tree
-        made = emitting.of_kernel(session, built, file or own, form)
-    elif wanted:
-        ((owner, built),) = _modules(session, wanted, request)
-        made = emitting.of_module(session, owner, built, file, form)
+    links = Links(session)
+    if wanted:
+        ((target, plan),) = _targets(session, wanted, request, links)
+        built = chain.build_kernel(session, plan, links)
+        if target.module:
+            made = emitting.of_module(session, target.module, built, file, form)
+        else:
+            (own,) = target.in_kernel
+            made = emitting.of_kernel(session, built, file or own, form)
     elif file:
-        built = _kernel(session, request)
+        built = _kernel(session, chain.plan(session, request, links), links, anew=form == "o")
         made = emitting.of_kernel(session, built, file, form)
     else:
         raise usage_error("say what of: a module, or a file of the kernel by --file")
@@ -80,12 +82,9 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
     if wanted and file:
         raise usage_error("--file is of the kernel's source; a module is read as a whole")
     said: dict[str, list[str]] = {}
-    in_tree = _in_tree(session, wanted, request)
-    if in_tree:
-        built, own = in_tree
-        said[own] = clippys.of_kernel(session, built, savedcmd.of_kernel(built, own))
-    elif file or (not wanted and _is_own_tree(session, request)):
-        built = _kernel(session, request)
+    links = Links(session)
+    if file or (not wanted and _is_own_tree(session, request)):
+        built = _kernel(session, chain.plan(session, request, links), links)
         if file:
             commands = [savedcmd.of_kernel(built, inside(built.source.path, file) or file)]
         else:
@@ -96,8 +95,14 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
                 said[name] = clippys.of_kernel(session, built, command)
                 meter.step()
     else:
-        for owner, built in _modules(session, wanted, request):
-            said[owner.shown] = clippys.of_module(session, owner, built)
+        for target, plan in _targets(session, wanted, request, links):
+            built = chain.build_kernel(session, plan, links)
+            if target.module:
+                said[target.module.shown] = clippys.of_module(session, target.module, built)
+            else:
+                ((file, shown),) = target.in_kernel.items()
+                words = clippys.of_kernel(session, built, savedcmd.of_kernel(built, file))
+                said[shown] = [each.replace(f"{file}:", f"{shown}:") for each in words]
     return _judge(session, "clippy", said)
 
 
@@ -106,11 +111,17 @@ def fmt(session: Session, wanted: str | None, request: Request, *, check: bool) 
     from rflbuild import rustfmt
 
     done: list[rustfmt.Formatted] = []
+    links = Links(session)
     if not wanted and _is_own_tree(session, request):
-        plan = chain.plan(session, request, Links(session))
+        plan = chain.plan(session, request, links)
         done += rustfmt.rust(session, plan, rustfmt.rust_of_tree(session, plan))
     else:
-        for owner, plan in _plans(session, wanted, request):
+        for target, plan in _targets(session, wanted, request, links):
+            owner = target.module
+            if not owner:
+                own = _own_file(target)
+                done += rustfmt.rust(session, plan, {own: os.path.relpath(own)})
+                continue
             if not check and owner.directory.is_relative_to(session.store.root):
                 raise usage_error(f"{owner.shown} is no folder of yours to change: give --check")
             done += rustfmt.rust(session, plan, rustfmt.rust_of_module(owner), owner)
@@ -141,11 +152,18 @@ def rustdoc(session: Session, wanted: str | None, request: Request, *, show: boo
     """Document a module with the kernel's Rust, or that alone, and say where to read it."""
     from rflbuild import rustdoc as docs
 
+    links = Links(session)
     if wanted:
-        ((owner, built),) = _modules(session, wanted, request)
-        made = docs.of_module(session, owner, built)
+        ((target, plan),) = _targets(session, wanted, request, links)
+        built = chain.build_kernel(session, plan, links)
+        if target.module:
+            made = docs.of_module(session, target.module, built)
+        else:
+            ((file, shown),) = target.in_kernel.items()
+            made = docs.of_file(session, built, file, shown)
     else:
-        made = docs.of_kernel(session, _kernel(session, request))
+        plan = chain.plan(session, request, links)
+        made = docs.of_kernel(session, chain.build_kernel(session, plan, links))
     for warning in made.warnings:
         session.terminal.line(f"{warning}\n")
     session.terminal.line(f"index      {made.index}")
@@ -169,19 +187,28 @@ def checkpatch(
             "--range is of a kernel tree of yours: give it by --kernel, and no module"
         )
     said: dict[str, list[str]] = {}
+    links = Links(session)
     if own and not wanted:
-        plan = chain.plan(session, request, Links(session))
+        plan = chain.plan(session, request, links)
         if revisions:
             said = patches.of_commits(session, plan, revisions)
         else:
             said = {f"{plan.source.path}, since HEAD": patches.of_changes(session, plan)}
     else:
-        for owner, plan in _plans(session, wanted, request):
-            said[owner.shown] = patches.of_module(session, plan, owner)
-        ignored = ", ".join(patches.IGNORED)
-        session.terminal.note(
-            f"what does not apply outside the kernel's tree is left out: {ignored}"
-        )
+        outside = False
+        for target, plan in _targets(session, wanted, request, links):
+            if target.module:
+                outside = True
+                said[target.module.shown] = patches.of_module(session, plan, target.module)
+            else:
+                file = _own_file(target)
+                shown = os.path.relpath(file.parent)
+                said[os.path.relpath(file)] = patches.of_files(
+                    session, plan, file.parent, [file.name], shown
+                )
+        if outside:
+            left = ", ".join(patches.IGNORED)
+            session.terminal.note(f"left out, since it is for the kernel's own tree: {left}")
     return _judge(session, "checkpatch", said)
 
 
@@ -204,50 +231,43 @@ def _is_own_tree(session: Session, request: Request) -> bool:
     return source.locate(session, request.kernel)[1].directory is not None
 
 
-def _modules(
-    session: Session, wanted: str | None, request: Request
-) -> Iterator[tuple[Module, Kernel]]:
-    """The module that is meant, else all of modules/, each with the kernel that is built for it."""
-    links = Links(session)
-    for owner, plan in _plans(session, wanted, request, links):
-        yield owner, chain.build_kernel(session, plan, links)
-
-
-def _plans(
-    session: Session, wanted: str | None, request: Request, links: Links | None = None
-) -> Iterator[tuple[Module, Plan]]:
+def _targets(
+    session: Session, wanted: str | None, request: Request, links: Links
+) -> Iterator[tuple[Target, Plan]]:
     """The module that is meant, else all of modules/, each with the kernel that is planned for it.
 
-    Its files are right for that kernel.
+    Each has a module, its files right for that kernel, or is in the kernel's tree.
     """
     chain.check(session, request)
-    links = links or Links(session)
     names = [wanted] if wanted else module.names(session)
     if not names:
         raise usage_error("say which module, since modules/ has none")
     found = [targets.find(session, name) for name in names]
     for target in found:
-        if target.in_tree and target.in_tree.tree:
-            tree = target.in_tree.tree
-            raise usage_error(f"{target.name} is a part of {tree}: give --kernel {tree} instead")
         if not (target.module or target.kind or target.in_tree):
             raise usage_error(f"{wanted} is a test of the kernel's own modules, and has no files")
     for target in found:
-        chosen, plan = targets.plan(session, target, request, links)
-        yield chosen.module or Module(target.name, target.files, f"modules/{target.name}"), plan
+        yield targets.plan(session, target, request, links)
 
 
-def _in_tree(session: Session, wanted: str | None, request: Request) -> tuple[Kernel, str] | None:
-    """The kernel that builds a module of its own tree, and the module's file; else None."""
-    target = targets.find(session, wanted) if wanted else None
-    if not target or not target.in_tree:
-        return None
-    links = Links(session)
-    _, plan = targets.plan(session, target, request, links)
-    return chain.build_kernel(session, plan, links), target.in_tree.source
+def _own_file(target: Target) -> Path:
+    """The file of the user's own that is a module in the kernel's tree."""
+    assert target.in_tree  # noqa: S101 - one without a module is
+    if target.in_tree.tree:
+        return Path(target.in_tree.tree, target.in_tree.source)
+    return target.files / Path(target.in_tree.source).name
 
 
-def _kernel(session: Session, request: Request) -> Kernel:
-    """The kernel of a request, built if need be."""
-    links = Links(session)
-    return chain.build_kernel(session, chain.plan(session, request, links), links)
+def _kernel(session: Session, plan: Plan, links: Links, *, anew: bool = False) -> Kernel:
+    """The kernel of a plan, built if need be.
+
+    A tree of the user's is taken as it was last built, unless its build is wanted `anew`:
+    the commands that were saved are all that is needed, and make takes seconds to look
+    through it, or cannot go on where the file that is looked at has an error.
+    """
+    last = None if anew else kernel.as_built(session, plan)
+    if not last:
+        return chain.build_kernel(session, plan, links)
+    what = f"{plan.source.release} {plan.arch.name} {last.label}, as last built"
+    links.add("kernel", what, last.key, 0, cached=True)
+    return last

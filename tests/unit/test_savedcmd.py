@@ -217,6 +217,17 @@ def test_crates_that_no_lint_reads_are_not_of_the_kernels_rust(
     assert found == ["rust/kernel.o"]
 
 
+def test_a_crate_that_was_removed_is_not_of_the_kernels_rust(kernel: Kernel) -> None:
+    path = kernel.source.path / "rust" / "gone.rs"
+    (kernel.out / "rust" / ".gone.o.cmd").write_text(
+        f"savedcmd_rust/gone.o := rustc {path}\n\nsource_rust/gone.o := {path}\n"
+    )
+
+    found = [command.target for command in savedcmd.rust_of_kernel(kernel)]
+
+    assert found == ["rust/kernel.o"]
+
+
 def test_what_lies_outside_the_source_is_not_of_the_kernels_rust(kernel: Kernel) -> None:
     (kernel.out / "rust" / ".core.o.cmd").write_text(
         "savedcmd_rust/core.o := rustc /usr/core/lib.rs\n\nsource_rust/core.o := /usr/core/lib.rs\n"
