@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOADED = "include/config/auto.conf.cmd"  # names all files that Kconfig has read
 _NOT_SET = " is not set"
+_HEADING = "Kernel Configuration"  # in the first lines of what Kconfig writes
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def values(text: str) -> dict[str, str]:
         elif line.startswith("# CONFIG_") and line.endswith(_NOT_SET):
             found[line.removeprefix("# CONFIG_").removesuffix(_NOT_SET)] = "n"
     return found
+
+
+def is_one(text: str) -> bool:
+    """Whether Kconfig wrote a text as a whole configuration; a fragment is none."""
+    return _HEADING in text[:300]
 
 
 def difference(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

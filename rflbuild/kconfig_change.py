@@ -21,7 +21,6 @@ from rflbuild.kconfig_tree import KconfigTree
 from rflbuild.kernel import Plan
 from rflbuild.session import Session
 
-_ROUNDS = 3
 _LOGICAL = {"bool", "tristate"}
 
 
@@ -51,7 +50,8 @@ class Change:
     @property
     def followed(self) -> list[str]:
         """What differs by itself."""
-        return [name for name in differing(self.before, self.after) if name not in self.options]
+        said = self.options
+        return [name for name in differing(self.before, self.after) if name not in said]
 
 
 def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -77,20 +77,23 @@ def find(session: Session, start: Dotconfig, end: Dotconfig, tree: KconfigTree) 
     chosen = tuple(name for name in end.values if name in surely)
     change = Change(start.values, end.values, chosen)
     change = replace(change, lost=lost(start, change))
-    for _ in range(_ROUNDS):
+    while True:
         got = dotconfig.of(session, with_options(start.plan, change.options))
         wrong = differing(got.values, end.values)
+        said = change.options
         more = [
             name
             for name in wrong
-            if name in end.values
-            and name not in change.options
-            and any(entry.all("prompt") for entry in tree.entries(name))
+            if name in end.values and name not in said and _has_prompt(tree, name)
         ]
-        change = replace(change, kept=(*change.kept, *more), unreached=tuple(wrong))
         if not more:
-            break
-    return change
+            return replace(change, unreached=tuple(wrong))
+        differ = {*differing(start.values, end.values)}
+        change = replace(
+            change,
+            chosen=(*change.chosen, *(name for name in more if name in differ)),
+            kept=(*change.kept, *(name for name in more if name not in differ)),
+        )
 
 
 def with_options(plan: Plan, options: Mapping[str, str], where: str = "") -> Plan:
@@ -108,9 +111,7 @@ def candidates(
     not come to another by itself, but by `select`. Any other may be at its default.
     """
     settable = {
-        name
-        for name in differing(before, after)
-        if name in after and any(entry.all("prompt") for entry in tree.entries(name))
+        name for name in differing(before, after) if name in after and _has_prompt(tree, name)
     }
     surely = {name for name in settable if name in given and not _forced(tree, name, after)}
     return surely, settable - surely
@@ -125,6 +126,10 @@ def lost(start: Dotconfig, change: Change) -> tuple[Option, ...]:
         and same_value(option.value, change.before.get(option.name, "n"))
         and not same_value(option.value, change.after.get(option.name, "n"))
     )
+
+
+def _has_prompt(tree: KconfigTree, name: str) -> bool:
+    return any(entry.all("prompt") for entry in tree.entries(name))
 
 
 def _forced(tree: KconfigTree, name: str, config: Mapping[str, str]) -> bool:

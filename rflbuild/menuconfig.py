@@ -22,7 +22,6 @@ from rflbuild.verdict import RflError, environment_error, usage_error
 _COLUMNS, _LINES = 80, 19  # of scripts/kconfig/lxdialog/dialog.h
 _TERMINFO = ("etc/terminfo", "lib/terminfo", "usr/lib/terminfo", "usr/share/terminfo")
 _FALLBACK = "xterm"
-_HEADING = "Kernel Configuration"  # in the first lines of what Kconfig writes
 
 
 def check_terminal(session: Session) -> None:
@@ -179,6 +178,6 @@ def _newest(folder: Path) -> Path:
         for path in folder.iterdir()
         if path.is_file()
         and path.name not in {".config", ".config.old"}
-        and _HEADING in path.read_text(errors="replace")[:300]
+        and dotconfig.is_one(path.read_text(errors="replace"))
     ]
     return max([folder / ".config", *written], key=lambda path: path.stat().st_mtime_ns)

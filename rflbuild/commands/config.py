@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rflbuild.kconfig_tree import KconfigTree
 
 _DEFAULT = "my.config"
-_HEADING = "Kernel Configuration"  # in the first lines of what Kconfig writes
 _LOGICAL = {"bool", "tristate"}
 
 
@@ -134,9 +133,10 @@ def _made(session: Session, request: Request) -> Dotconfig:
     dropped = kconfig.dropped(made.plan.config, made.values)
     if dropped:
         names = ", ".join(option.name for option in dropped)
+        words = shlex.join([*request.words(), "--why", dropped[0].name])
         session.terminal.note(
             f"Linux {made.plan.source.release} drops what is asked for as {names}; "
-            f"./rfl config --why {dropped[0].name} tells the reason"
+            f"`./rfl config {words}` tells the reason"
         )
     return made
 
@@ -198,20 +198,15 @@ def _other(session: Session, request: Request, other: str | bool) -> Mapping[str
     if isinstance(other, bool):
         return _made(session, replace(request, fragments=())).values
     path = Path(other).expanduser()
-    if path.is_file() and (text := _dotconfig(path)):
+    text = path.read_text(errors="replace") if path.is_file() else ""
+    if dotconfig.is_one(text):
         return dotconfig.values(text)
-    first, *rest = [other] if path.is_file() else other.split("+")
+    first, *rest = [other] if text else other.split("+")
     if first in kconfig.bases(session.workspace.configs):
         wanted = replace(request, base=first, fragments=tuple(rest))
     else:
         wanted = replace(request, fragments=(first, *rest))
     return _made(session, wanted).values
-
-
-def _dotconfig(path: Path) -> str:
-    """A file's text if Kconfig wrote it, "" if it is anything else, as a fragment is."""
-    text = path.read_text(errors="replace")
-    return text if _HEADING in text[:300] else ""
 
 
 # ---- changes -------------------------------------------------------------------------------

@@ -327,6 +327,15 @@ def test_a_question_that_makes_no_sense_is_answered_so(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_option_that_is_dropped_is_told_and_explained(desk: Rfl, tmp_path: Path) -> None:
+    (tmp_path / "my.config").write_text("CONFIG_USB_STORAGE=y\n")
+    run = config(desk, "--get", "USB_STORAGE", "--fragment", "my.config", cwd=tmp_path)
+    assert run.stdout == "n\n"
+    (words,) = re.findall(r"drops .*USB_STORAGE; `./rfl (.*)` tells", run.stderr)
+    told = desk(*words.split(), cwd=tmp_path).stdout.splitlines()[0]
+    assert told.startswith("USB_STORAGE is n: y is asked for in my.config:1, but it needs USB")
+
+
 # ---- setting ------------------------------------------------------------------------------
 
 

@@ -30,6 +30,11 @@ def test_a_config_is_read_with_what_is_off() -> None:
     }
 
 
+def test_a_whole_config_is_told_from_a_fragment() -> None:
+    assert dotconfig.is_one(TEXT)
+    assert not dotconfig.is_one("# On top of virt\nCONFIG_NET=y\n")
+
+
 def test_the_options_keep_the_order_of_the_menus() -> None:
     assert list(dotconfig.values(TEXT)) == ["NET", "USB", "LOCALVERSION", "HZ"]
 
