@@ -4,16 +4,18 @@
  * or an interface comes up (Documentation/fault-injection/fault-injection.rst,
  * "Systematic faults using fail-nth"):
  *
- *	faults slab|pages bind DRIVER DEVICE   of the PCI bus; the device is unbound
- *	faults slab|pages up IFACE             the interface is down when it begins
+ *	faults slab|pages ERRORS bind DRIVER DEVICE   of the PCI bus; it is unbound
+ *	faults slab|pages ERRORS up IFACE             it is down when it begins
  *
- * Each round lets the Nth allocation fail, from the first on, until a round meets
- * no Nth one. A round that succeeds is undone. It fails unless at least one round
- * met its failure with an error, and the last one succeeds.
+ * Each round of a sweep lets the Nth allocation fail, from the first on, until a round
+ * meets no Nth one. A round that succeeds is undone. It fails if there is an error without
+ * a failed allocation.
  *
  * It is either small memory (failslab) or whole pages (fail_page_alloc) that fails. If
- * both were counted, some would be passed over: how many pages are asked for depends on
+ * both were counted, many would be passed over: how many pages are asked for depends on
  * what the round before has left, and so would the number of each small one behind them.
+ * That still holds of the pages behind them; so it sweeps again, ten times at most, until
+ * so many ERRORS were met in one sweep, and fails if they never are.
  */
 
 #include <errno.h>
@@ -28,6 +30,7 @@
 #include <linux/if.h>
 #include <linux/sockios.h>
 
+enum { SWEEPS = 10 };
 enum { MOST = 5000 }; /* rounds: more than any driver allocates */
 
 static void __attribute__((noreturn)) fail(const char *what)
@@ -134,25 +137,11 @@ static int driver_file(const char *driver, const char *name)
 	return fd;
 }
 
-int main(int argc, char **argv)
+/* Lets each allocation fail in turn, and returns how many of them led to an error. */
+static int sweep(void)
 {
-	int errors = 0, borne = 0;
+	int errors = 0;
 
-	if (argc == 5 && !strcmp(argv[2], "bind")) {
-		binding = driver_file(argv[3], "bind");
-		unbinding = driver_file(argv[3], "unbind");
-		device = argv[4];
-	} else if (argc == 4 && !strcmp(argv[2], "up")) {
-		network = socket(AF_INET, SOCK_DGRAM, 0);
-		strlcpy(interface.ifr_name, argv[3], sizeof(interface.ifr_name));
-	} else {
-		fprintf(stderr, "usage: faults slab|pages bind DRIVER DEVICE | up IFACE\n");
-		return 2;
-	}
-	if (network < 0)
-		fail("socket");
-	choose(argv[1]);
-	setting = fail_nth(O_WRONLY);
 	for (int nth = 1; nth < MOST; nth++) {
 		int left = fail_nth(O_RDONLY);
 		int error, met;
@@ -164,18 +153,40 @@ int main(int argc, char **argv)
 		close(left);
 		if (error && !met) {
 			fprintf(stderr, "without a failed allocation: %s\n", strerror(error));
-			return 1;
+			exit(1);
 		}
 		if (!error && undo())
 			fail("undone");
 		if (!met) {
 			printf("%d allocations failed: %d led to an error, %d were borne\n",
-			       nth - 1, errors, borne);
-			return errors ? 0 : 1;
+			       nth - 1, errors, nth - 1 - errors);
+			return errors;
 		}
 		errors += !!error;
-		borne += !error;
 	}
 	fprintf(stderr, "there is no end to the allocations\n");
+	exit(1);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 6 && !strcmp(argv[3], "bind")) {
+		binding = driver_file(argv[4], "bind");
+		unbinding = driver_file(argv[4], "unbind");
+		device = argv[5];
+	} else if (argc == 5 && !strcmp(argv[3], "up")) {
+		network = socket(AF_INET, SOCK_DGRAM, 0);
+		strlcpy(interface.ifr_name, argv[4], sizeof(interface.ifr_name));
+	} else {
+		fprintf(stderr, "usage: faults slab|pages ERRORS bind DRIVER DEVICE | up IFACE\n");
+		return 2;
+	}
+	if (network < 0)
+		fail("socket");
+	choose(argv[1]);
+	setting = fail_nth(O_WRONLY);
+	for (int i = 0; i < SWEEPS; i++)
+		if (sweep() >= atoi(argv[2]))
+			return 0;
 	return 1;
 }
