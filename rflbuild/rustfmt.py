@@ -20,14 +20,19 @@ from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 _CONFIGS = (".rustfmt.toml", "rustfmt.toml")
 _TIMEOUT = 600.0
-# $1 is a folder with a file for each number from 1 to $2; after them, the formatter.
+# $1 is a folder with a file for each number from 1 to $2, $3 how many formatters may run at
+# once; after them, the formatter. It tells the numbers of what could not be formatted.
 _EACH = """
-folder=$1 count=$2 number=0
-shift 2
-while [ "$number" -lt "$count" ]; do
-    number=$((number + 1))
-    "$@" <"$folder/$number" >"$folder/$number.out" 2>"$folder/$number.err" || echo "$number"
+folder=$1 count=$2 jobs=$3 job=0
+shift 3
+while [ "$job" -lt "$jobs" ]; do
+    job=$((job + 1)) number=$job
+    while [ "$number" -le "$count" ]; do
+        "$@" <"$folder/$number" >"$folder/$number.out" 2>"$folder/$number.err" || echo "$number"
+        number=$((number + jobs))
+    done &
 done
+wait
 """
 
 
@@ -128,22 +133,23 @@ def _format(
     with session.store.scratch("format") as folder:
         for number, content in enumerate(before.values(), 1):
             (folder / str(number)).write_bytes(content)
-        shell = ["sh", "-c", _EACH, "sh", str(folder), str(len(files)), *argv]
+        shell = ["sh", "-c", _EACH, "sh", str(folder), str(len(files)), str(session.jobs), *argv]
         done = session.processes.run(
             plan.toolchain.command(shell, cwd=folder, read=[config.parent], write=[folder]),
             timeout=_TIMEOUT,
             cwd=folder,
         )
-        failed = done.output.split()
-        if failed and all(word.isdecimal() for word in failed):
-            shown = list(files.values())[int(failed[0]) - 1]
-            words = (folder / f"{failed[0]}.err").read_text(errors="replace")
+        told = done.output.split()
+        if told and all(word.isdecimal() for word in told):
+            first = min(map(int, told))
+            shown = list(files.values())[first - 1]
+            words = (folder / f"{first}.err").read_text(errors="replace")
             raise RflError(
                 Verdict.BUILD_ERROR,
                 f"{argv[0]} cannot read {shown}; nothing was changed",
                 words.replace("<stdin>", shown).rstrip(),
             )
-        if done.status or failed:
+        if done.status or told:
             raise environment_error(f"{argv[0]} does not run here", done.output.rstrip())
         made = [
             Formatted(path, files[path], content, (folder / f"{number}.out").read_bytes())

@@ -263,6 +263,7 @@ def test_checkpatch_sees_what_is_new_in_a_tree(
     assert rfl("checkpatch", "--kernel", str(own_tree), timeout=GUEST).status == 0
     add(own_tree / "kernel" / "panic.c", f"\nint x ;{LONG}")
     (own_tree / "kernel" / "mine.c").write_text("int y ;\n")
+    git(own_tree, "add", "--force", "kernel/mine.c")  # Debian's .gitignore has all but debian/
     before = snapshot(own_tree / ".git")
 
     run = rfl("checkpatch", "--kernel", str(own_tree), timeout=GUEST)
