@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import buildlog, kconfig, overlay, requirements
+from rflbuild import build_folder, buildlog, kconfig, overlay, requirements
 from rflbuild.arch import Arch
 from rflbuild.fragment import Option
 from rflbuild.kconfig import Kconfig
 from rflbuild.overlay import Overlay
 from rflbuild.session import Session
 from rflbuild.source import Source
-from rflbuild.store import LOCK, key_of, remove_tree, write_atomically
+from rflbuild.store import LOCK, key_of, write_atomically
 from rflbuild.toolchain import Toolchain
-from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
+from rflbuild.verdict import RflError, Verdict, usage_error
 
 RECIPE = 3  # raise it when the way a kernel is built changes
 _GIGABYTES = {"virt": 1.5, "defconfig": 12.0}
 _TIMEOUT = 6 * 3600.0
 _CONFIGURE_TIMEOUT = 300.0
-_COPY_TIMEOUT = 600.0
-_MANIFEST = "rflbuild.json"
-_SEEDED = ".rflbuild-seeded"  # the whole of another build folder is here
-_BUILT = ".rflbuild-built"  # the key of the plan that was last built to its end
 # The same key gives the same image, byte for byte
 # (Documentation/kbuild/reproducible-builds.rst).
 _REPRODUCIBLE = {
@@ -105,9 +100,9 @@ class Plan:
         parts = (self.source.key, self.toolchain.key, self.arch.make_arch, self.arch.image)
         return key_of("kernel", RECIPE, parts, self.config.key, self.allow_dropped)
 
-    def make(self, out: Path, *words: str) -> list[str]:
+    def make(self, out: Path, *words: str, write: Sequence[Path] = ()) -> list[str]:
         """The command line of make for this kernel with its output in `out`."""
-        return make(self.toolchain, self.arch, self.source, out, *words)
+        return make(self.toolchain, self.arch, self.source, out, *words, write=write)
 
 
 def make(
@@ -195,7 +190,13 @@ def build(session: Session, plan: Plan) -> Kernel:
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
         return Kernel(
-            plan.arch, plan.source, plan.toolchain, plan.config.label, state(out), out, seconds
+            plan.arch,
+            plan.source,
+            plan.toolchain,
+            plan.config.label,
+            build_folder.state(out),
+            out,
+            seconds,
         )
     if plan.source.overlay and plan.base:
         out, built = _build_overlaid(session, plan, plan.base, plan.source.overlay)
@@ -218,7 +219,7 @@ def is_built(session: Session, plan: Plan) -> bool:
     if not (plan.source.overlay and plan.base):
         return session.store.has("kernel", plan.key)
     name = key_of(plan.base.key, plan.source.overlay.scope)
-    built = session.store.path("work/kernel", name) / _BUILT
+    built = session.store.path("work/kernel", name) / build_folder.BUILT
     return built.is_file() and built.read_text() == plan.key
 
 
@@ -228,54 +229,17 @@ def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> 
     out = session.store.work("kernel", name).resolve()
     with session.store.lock(f"kernel-{name}", at=out.with_suffix(LOCK)):
         overlay.write(plan.source)
-        built = out / _BUILT
+        built = out / build_folder.BUILT
         if built.is_file() and built.read_text() == plan.key:
             _check_options(plan, out)
             return out, False
         built.unlink(missing_ok=True)
-        if not (out / _SEEDED).is_file():
-            _seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
+        if not build_folder.is_seeded(out):
+            session.store.require_space(_GIGABYTES["virt"], "a kernel with an overlay")
+            build_folder.seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
         _make_all(session, plan, out)
         write_atomically(built, plan.key)
     return out, True
-
-
-def _seed(session: Session, origin: Path, out: Path) -> None:
-    """Make a build folder from another, times of change and all."""
-    session.store.require_space(_GIGABYTES["virt"], "a kernel with an overlay")
-    remove_tree(out)
-    out.mkdir()
-    done = session.processes.run(
-        ["cp", "--archive", "--reflink=auto", f"{origin}/.", str(out)], timeout=_COPY_TIMEOUT
-    )
-    if done.status:
-        raise session.store.full_disk() or environment_error(
-            f"cannot copy {origin} to {out}: {done.output.strip()}"
-        )
-    _rename(out / "Makefile", origin, out)
-    _rename_in_commands(out)
-    (out / _SEEDED).touch()
-
-
-def _rename(file: Path, before: Path | str, after: Path) -> None:
-    """Rewrite a file that names its build folder for another place."""
-    file.write_text(file.read_text().replace(str(before), str(after)))
-
-
-def _rename_in_commands(out: Path) -> None:
-    """Rewrite the commands that Kbuild has saved for the folder in which they were run.
-
-    Those of Rust name it (OBJTREE in rust/Makefile), and one that differs from its
-    saved words is run again.
-    """
-    core = out / "rust" / ".core.o.cmd"
-    found = re.search(r"\bOBJTREE=(\S+)", core.read_text()) if core.is_file() else None
-    if not found:
-        return
-    for folder, _, names in os.walk(out):
-        for name in names:
-            if name.endswith(".cmd") and found[1] in (Path(folder, name)).read_text():
-                _rename(Path(folder, name), found[1], out)
 
 
 def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
@@ -287,7 +251,7 @@ def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
         return built
     name = (plan.base or plan).key
     with session.store.lock(f"kernel-{name}", at=built.out.with_suffix(LOCK)):
-        return replace(built, key=state(built.out))
+        return replace(built, key=build_folder.state(built.out))
 
 
 def as_built(session: Session, plan: Plan) -> Kernel | None:
@@ -299,22 +263,8 @@ def as_built(session: Session, plan: Plan) -> Kernel | None:
     if not plan.source.mutable or not (out / plan.arch.image).is_file():
         return None
     label = plan.config.label
-    return Kernel(plan.arch, plan.source, plan.toolchain, label, state(out), out, 0.0)
-
-
-def state(out: Path) -> str:
-    """The key of a kernel that may change: from what its modules are built against."""
-    names = ("vmlinux", "Module.symvers", ".config", "rust/kernel.o")
-    stats = [(out / name).stat() for name in names if (out / name).exists()]
-    return key_of("mutable", str(out), [(s.st_mtime_ns, s.st_size) for s in stats])
-
-
-def holds(out: Path, key: str, *, mutable: bool) -> bool:
-    """Whether a build folder still has the kernel of a key; a work folder may have another."""
-    if mutable:
-        return state(out) == key
-    built = out / _BUILT
-    return not built.is_file() or built.read_text() == key
+    session.store.work("kernel", out.name)  # it was used, and `clean` leaves it
+    return Kernel(plan.arch, plan.source, plan.toolchain, label, build_folder.state(out), out, 0.0)
 
 
 def refuse_in_place(tree: Path) -> None:
@@ -352,7 +302,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
         words = variables(session, plan.toolchain, plan.source)
         targets = [Path(plan.arch.image).name, "modules"]
         done = session.processes.run(
-            plan.make(out, f"-j{session.jobs}", *words, *targets),
+            plan.make(out, f"-j{session.jobs}", *words, *targets, write=ccache_folders(session)),
             timeout=_TIMEOUT,
             cwd=out,
             env=build_environment(session),
@@ -375,10 +325,10 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
         "seconds": round(time.monotonic() - begun, 1),
         "cpu_minutes": round(spent / 60, 1),
     }
-    (out / _MANIFEST).write_text(json.dumps(figures, indent=1))
+    (out / build_folder.FIGURES).write_text(json.dumps(figures, indent=1))
     session.store.note(f"objects-{plan.config.label}-{plan.arch.name}", figures)
     # The folder moves to its place in the store after this.
-    _rename(out / "Makefile", out, session.store.path("kernel", plan.key))
+    build_folder.rename(out / "Makefile", out, session.store.path("kernel", plan.key))
 
 
 def _check_options(plan: Plan, out: Path) -> None:
@@ -388,21 +338,18 @@ def _check_options(plan: Plan, out: Path) -> None:
         requirements.check_options(plan.needs, plan.source, plan.arch, plan.config.label, values)
 
 
-def figures(kernel_out: Path) -> dict[str, object]:
-    """What a kernel in the store took to build: objects, seconds, cpu_minutes."""
-    try:
-        value = json.loads((kernel_out / _MANIFEST).read_text())
-    except FileNotFoundError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _log(session: Session, plan: Plan) -> Path:
     """A new log for a build; it lies outside the build folder, so that it outlives it."""
     folder = session.store.work("logs", "kernel")
     log = folder / f"{plan.source.release}-{plan.arch.name}-{plan.config.label}-{plan.key}.log"
     log.unlink(missing_ok=True)
     return log
+
+
+def ccache_folders(session: Session) -> list[Path]:
+    """The folder where ccache keeps what it compiled, to be written to, if it is used."""
+    folder = session.store.root / "work" / "ccache"
+    return [folder] if folder.is_dir() else []
 
 
 def _ccache(session: Session, toolchain: Toolchain) -> list[str]:

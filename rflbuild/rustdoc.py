@@ -161,7 +161,7 @@ def _make(session: Session, built: Kernel, into: Path) -> None:
                 f"-j{session.jobs}",
                 *words,
                 "rustdoc",
-                write=[session.store.root / "work" / "ccache"] if words else [],
+                write=kernel.ccache_folders(session),
             ),
             timeout=_TIMEOUT,
             cwd=out,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rflbuild import chain, kconfig, kernel, module, source, toolchain
+from rflbuild.build_folder import figures
 from rflbuild.chain import Request
-from rflbuild.kernel import Plan, figures
+from rflbuild.kernel import Plan
 from rflbuild.session import Session
 from rflbuild.terminal import duration
 from rflbuild.verdict import RflError

@@ -17,8 +17,7 @@ from pathlib import Path
 import msgspec
 
 from rflbuild import arch as arches
-from rflbuild import elf, toolchain
-from rflbuild import kernel as kernels
+from rflbuild import build_folder, elf, toolchain
 from rflbuild.elf import Functions
 from rflbuild.kernel import Kernel
 from rflbuild.module import Module
@@ -146,7 +145,7 @@ def require(symbols: Symbols) -> None:
 
 def rebuilt(symbols: Symbols) -> bool:
     """Whether the kernel was built anew after the run, with other files in its tree."""
-    return not kernels.holds(Path(symbols.out), symbols.kernel, mutable=symbols.mutable)
+    return not build_folder.holds(Path(symbols.out), symbols.kernel, mutable=symbols.mutable)
 
 
 def tools(session: Session, symbols: Symbols) -> Toolchain:

@@ -16,7 +16,7 @@ from rflbuild.verdict import RflError, Verdict, usage_error
 
 def kernel(session: Session, request: Request) -> int:
     """Build the kernel, and say where it is."""
-    from rflbuild.kernel import figures
+    from rflbuild.build_folder import figures
 
     links = Links(session)
     built = chain.build_kernel(session, chain.plan(session, request, links), links)

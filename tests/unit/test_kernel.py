@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild import arch, kernel
+from rflbuild import arch, build_folder, kernel
 from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Kernel, Plan
 from rflbuild.session import Session
@@ -26,7 +26,7 @@ def built(session: Session, tmp_path: Path) -> tuple[Plan, Kernel]:
     out = tmp_path / "out"
     out.mkdir()
     (out / "vmlinux").touch()
-    return plan, Kernel(arm64, source, tools, "virt", kernel.state(out), out, 0.0)
+    return plan, Kernel(arm64, source, tools, "virt", build_folder.state(out), out, 0.0)
 
 
 def test_a_kernel_that_nobody_built_again_is_the_same(

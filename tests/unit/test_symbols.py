@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rflbuild import kernel, symbols
+from rflbuild import build_folder, symbols
 from rflbuild.session import Session
 from rflbuild.symbols import Place, Symbols
 from rflbuild.verdict import RflError, Verdict
@@ -64,7 +64,7 @@ def test_a_kernel_of_the_users_is_known_to_be_another_after_a_build(
     out = tmp_path / "out"
     out.mkdir()
     (out / "vmlinux").write_text("one")
-    mine = msgspec.structs.replace(known, mutable=True, kernel=kernel.state(out))
+    mine = msgspec.structs.replace(known, mutable=True, kernel=build_folder.state(out))
     assert not symbols.rebuilt(mine)
 
     (out / "vmlinux").write_text("another one")
