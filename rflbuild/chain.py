@@ -66,7 +66,7 @@ class Links:
 
     def add(self, name: str, what: str, key: str, seconds: float, *, cached: bool) -> None:
         """A link is ready; one that was told of already is not told of again."""
-        if any((link.name, link.key) == (name, key) for link in self.done):
+        if any((link.name, link.what, link.key) == (name, what, key) for link in self.done):
             return
         self.done.append(Link(name, what, key, 0.0 if cached else round(seconds, 3)))
         how = "cached" if cached else "ready"
