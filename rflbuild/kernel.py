@@ -28,8 +28,7 @@ RECIPE = 3  # raise it when the way a kernel is built changes
 _GIGABYTES = {"virt": 1.5, "defconfig": 12.0}
 _TIMEOUT = 6 * 3600.0
 _CONFIGURE_TIMEOUT = 300.0
-# The same key gives the same image, byte for byte
-# (Documentation/kbuild/reproducible-builds.rst).
+# The same key gives the same code (Documentation/kbuild/reproducible-builds.rst).
 _REPRODUCIBLE = {
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 2026",
     "KBUILD_BUILD_USER": "rflbuild",
