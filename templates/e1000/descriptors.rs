@@ -32,6 +32,17 @@ bitfield! {
     }
 }
 
+impl ReceiveStatus {
+    /// Whether the card has looked at the packet's checksums, and found nothing wrong.
+    #[inline]
+    pub(crate) fn checksums_are_right(self) -> bool {
+        self.transport_checksum()
+            && !self.ignore_checksums()
+            && !self.network_checksum_wrong()
+            && !self.transport_checksum_wrong()
+    }
+}
+
 bitfield! {
     /// What the card is to do with a piece of a packet, and whether it has done so: the second word
     /// (SDM 3.3.7).

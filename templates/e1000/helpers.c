@@ -222,12 +222,20 @@ void rust_helper_skb_tx_timestamp(struct sk_buff *skb)
 	skb_tx_timestamp(skb);
 }
 
-/* bindgen names these members' unions by numbers. */
-void rust_helper_skb_set_protocol(struct sk_buff *skb, struct net_device *dev)
+/*
+ * These are one call, because there is one for each packet. bindgen names the
+ * union of the protocol by a number, and the checksum's state is a bit field.
+ */
+void rust_helper_napi_receive(struct napi_struct *napi, struct sk_buff *skb,
+			      bool checked)
 {
-	skb->protocol = eth_type_trans(skb, dev);
+	if (checked)
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb->protocol = eth_type_trans(skb, napi->dev);
+	napi_gro_receive(napi, skb);
 }
 
+/* bindgen names this member's union by a number. */
 u16 rust_helper_skb_csum_offset(const struct sk_buff *skb)
 {
 	return skb->csum_offset;
@@ -240,15 +248,10 @@ void rust_helper_skb_reserve_put(struct sk_buff *skb, unsigned int headroom,
 	__skb_put(skb, len);
 }
 
-/* The checksum's state lies in bit fields. */
+/* The checksum's state is a bit field. */
 bool rust_helper_skb_checksum_partial(const struct sk_buff *skb)
 {
 	return skb->ip_summed == CHECKSUM_PARTIAL;
-}
-
-void rust_helper_skb_checksum_unnecessary(struct sk_buff *skb)
-{
-	skb->ip_summed = CHECKSUM_UNNECESSARY;
 }
 
 int rust_helper_skb_checksum_start_offset(const struct sk_buff *skb)

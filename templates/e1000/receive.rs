@@ -138,7 +138,7 @@ impl<'up> Receiver<'up> {
             // What the card wrote before this status is read after it.
             dma_mb(Read);
             match self.take(index, status, poll) {
-                Ok(Some(packet)) => poll.receive(packet),
+                Ok(Some(packet)) => poll.receive(packet, status.checksums_are_right()),
                 Ok(None) => {}
                 Err(_) => dev.receive_dropped(),
             }
@@ -183,19 +183,12 @@ impl<'up> Receiver<'up> {
         }
         let place = self.incoming.ring.place(index);
         let buffer = self.buffers.get_mut(place).ok_or(EINVAL)?;
-        let mut packet = if len <= COPIED {
+        let packet = if len <= COPIED {
             buffer.copy_packet(poll, len)?
         } else {
             let new = ReceiveBuffer::new(self.dev, Some(poll), self.size.bytes())?;
             core::mem::replace(buffer, new).into_packet(len)?
         };
-        if status.transport_checksum()
-            && !status.ignore_checksums()
-            && !status.network_checksum_wrong()
-            && !status.transport_checksum_wrong()
-        {
-            packet.set_checksum_unnecessary();
-        }
         Ok(Some(packet))
     }
 }

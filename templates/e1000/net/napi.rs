@@ -88,16 +88,13 @@ impl<'a> Poll<'a> {
         unsafe { bindings::napi_alloc_skb(self.napi, len) }
     }
 
-    /// Hands a packet to the stack, which merges it with others if it can.
-    pub(crate) fn receive(&self, packet: SkBuff) {
+    /// Hands a packet to the stack, which merges it with others if it can. The hardware may have
+    /// `checked` that its checksums are right.
+    pub(crate) fn receive(&self, packet: SkBuff, checked: bool) {
         let (packets, bytes) = self.received.get();
         self.received.set((packets + 1, bytes + packet.len()));
-        let skb = packet.into_raw();
         // SAFETY: The packet was ours; the rest by the type's invariants.
-        unsafe {
-            bindings::skb_set_protocol(skb, self.dev.as_raw());
-            bindings::gro_receive_skb(&raw mut (*self.napi).gro, skb);
-        }
+        unsafe { bindings::napi_receive(self.napi, packet.into_raw(), checked) };
     }
 }
 

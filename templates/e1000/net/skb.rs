@@ -189,12 +189,6 @@ impl SkBuff {
         // SAFETY: By the type's invariants; we own the packet, and 0 stands for no poll.
         unsafe { bindings::napi_consume_skb(self.into_raw(), budget) };
     }
-
-    /// Says that the hardware has found the packet's checksums to be right.
-    pub(crate) fn set_checksum_unnecessary(&mut self) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::skb_checksum_unnecessary(self.as_ptr()) };
-    }
 }
 
 impl Drop for SkBuff {
