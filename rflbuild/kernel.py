@@ -258,7 +258,7 @@ def as_built(session: Session, plan: Plan) -> Kernel | None:
 
     For an editor, which cannot wait for make to find that there is nothing to do.
     """
-    out = session.store.root / "work" / "kernel" / (plan.base or plan).key
+    out = (session.store.root / "work" / "kernel" / (plan.base or plan).key).resolve()
     if not plan.source.mutable or not (out / plan.arch.image).is_file():
         return None
     label = plan.config.label

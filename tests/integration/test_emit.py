@@ -249,11 +249,11 @@ def test_nothing_is_written_over_without_being_asked(
     assert output.read_text() == "a day's work\n"
 
     emit(rfl, *words, "--force")
-    first = snapshot(tmp_path)["mine.ll"]
+    first = snapshot(tmp_path)["mine.i"]
     emit(rfl, *words)  # the same again is no harm
 
     assert "impl kernel::Module for OutOfTree" in output.read_text()
-    assert snapshot(tmp_path)["mine.ll"] == first
+    assert snapshot(tmp_path)["mine.i"] == first
 
 
 @pytest.mark.parametrize(
