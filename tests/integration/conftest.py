@@ -137,7 +137,7 @@ def _kept_tree(rfl: Rfl, kernel: BuiltKernel, user_store: Path) -> Path:
 @contextlib.contextmanager
 def _alone(tree: Path) -> Iterator[None]:
     """Hold the kept tree; another session may be testing on it."""
-    with (tree / ".git" / "tested").open("w") as lock:
+    with (tree.with_suffix(".lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
