@@ -72,6 +72,8 @@ def run(command: str, *arguments: Any, options: Options | None = None, **more: A
 
 def _run(action: Callable[[Session], int], json: bool, debug: bool, jobs: int) -> int:
     code = _judge(action, json, debug, jobs)
+    for number in _ENDING:  # it has ended; Python's own end would let a late one kill it
+        signal.signal(number, signal.SIG_IGN)
     return code if _flushed() else 128 + signal.SIGPIPE
 
 

@@ -21,7 +21,7 @@ from rflbuild.kernel import Kernel, Plan
 from rflbuild.report import Result
 from rflbuild.session import Session, Workspace
 from rflbuild.standby import Standby
-from rflbuild.store import remove_tree
+from rflbuild.store import key_of, remove_tree
 from rflbuild.targets import Target
 from rflbuild.testrun import Order
 from rflbuild.verdict import RflError, Verdict, usage_error
@@ -50,7 +50,7 @@ class Rounds:
         self._kernel = built
         self._stack = contextlib.ExitStack()
         self._standby = Standby(session)
-        self._stands: tuple[Boot, tuple[int, int]] | None = None
+        self._stands: tuple[Boot, str] | None = None
         self._places = places(session.workspace, target)
         self._watch = Watch(self._places, self._on_change)
         # What a newer save ends, in the thread of the watch.
@@ -120,10 +120,12 @@ class Rounds:
         self._kernel = self._kernel_of(target, links)
         boot = testrun.boot_for(session, self._kernel, target.spec)
         testrun.describe(result, self._kernel, boot)
+        # A module of the kernel's own tree is another kernel by its key, and yet the same image.
         image = self._kernel.image.stat()
-        if self._stands != (boot, (image.st_mtime_ns, image.st_size)):
+        stands = key_of(image.st_mtime_ns) if target.in_tree else self._kernel.key
+        if self._stands != (boot, stands):
             self._standby.start(boot)
-            self._stands = boot, (image.st_mtime_ns, image.st_size)
+            self._stands = boot, stands
         running: Guest | None = None
         broken = False
         try:

@@ -32,9 +32,12 @@ def test_a_new_module_passes(rfl: Rfl, kernel: BuiltKernel, new_module: Path) ->
 
 
 def test_a_new_module_for_an_older_kernel_passes_there(rfl: Rfl, kernel_6_12: BuiltKernel) -> None:
-    run = rfl("new-module", "older_steps", "--kernel", "6.12")
-    assert run.status == 0, run
-    assert "older_steps" in rfl.test("older_steps", "--kernel", "6.12").passed()
+    try:
+        run = rfl("new-module", "older_steps", "--kernel", "6.12")
+        assert run.status == 0, run
+        assert "older_steps" in rfl.test("older_steps", "--kernel", "6.12").passed()
+    finally:
+        shutil.rmtree(rfl.workspace / "modules" / "older_steps", ignore_errors=True)
 
 
 def test_a_new_module_overwrites_nothing(rfl: Rfl, new_module: Path) -> None:
