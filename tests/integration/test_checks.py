@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -462,7 +461,7 @@ def test_the_guides_examples_work(
         (tmp_path / "src").mkdir()
         (tmp_path / "src" / "linux").symlink_to(tree)
 
-    run = rfl(*words, cwd=tmp_path, env={**os.environ, **home}, timeout=KERNEL)
+    run = rfl(*words, cwd=tmp_path, env=home, timeout=KERNEL)
 
     wanted = Verdict.FAIL if "--range" in words else Verdict.PASS  # one of its commits is bad
     assert run.status == wanted.exit_code, run
