@@ -151,7 +151,7 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
 
     Crates that no lint is to read are left out: those taken over from elsewhere, and bindings.
     """
-    for cmd in sorted(kernel.out.rglob(".*.cmd")):
+    for cmd in sorted(kernel.out.rglob(".*.o.cmd")):
         text = cmd.read_text()
         source = _SOURCE.search(text)
         if not source or not source[1].endswith(".rs"):

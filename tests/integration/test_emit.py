@@ -177,6 +177,7 @@ def test_nothing_is_written_into_the_kernel(rfl: Rfl, kernel: BuiltKernel, folde
     assert snapshot(kernel.out.resolve()) == before
 
 
+@pytest.mark.slow  # it leaves single targets in the kept tree's build folder
 def test_a_file_is_what_the_kernels_own_make_makes_of_it(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def patch(tree: Path) -> str:
 # ---- a tree of the user's own --------------------------------------------------------------
 
 
+@pytest.mark.slow  # it builds all Rust of the kept tree anew, and so does the next test
 def test_functions_bound_in_a_tree_of_ones_own_are_called_in_the_guest(
     rfl: Rfl, bind: Callable[..., Run], own_tree: Path, module_at: ModuleAt
 ) -> None:
