@@ -3,6 +3,10 @@
 //! What the card does on a register's word: reset, addresses and filters, link, interrupts.
 
 use crate::{
+    eeprom::{
+        Eeprom,
+        Model, //
+    },
     net::{
         Errors,
         Filter,
@@ -14,7 +18,6 @@ use crate::{
 use kernel::{
     device,
     io::{
-        poll::read_poll_timeout,
         register::Array,
         Io, //
     },
@@ -25,31 +28,13 @@ use kernel::{
         Relaxed, //
     },
     time::{
-        delay::{
-            fsleep,
-            udelay, //
-        },
+        delay::fsleep,
         Delta, //
     }, //
 };
 
 /// What a register of a card reads as that is not there any more.
 const GONE: u32 = !0;
-
-/// How many words of the EEPROM its checksum covers, itself included (SDM 5.6).
-const EEPROM_WORDS: u8 = 0x40;
-
-/// What these words add up to.
-const EEPROM_SUM: u16 = 0xbaba;
-
-/// The models, as far as they differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Model {
-    /// 82544: its EEPROM is read bit by bit.
-    I82544,
-    /// 82540 and 82545.
-    I8254x,
-}
 
 /// The card's registers.
 pub(crate) struct Hardware<'bound> {
@@ -327,77 +312,7 @@ impl<'bound> Hardware<'bound> {
     ///
     /// Fails with `EIO` if it is not, and with `ETIMEDOUT` if the EEPROM does not answer.
     pub(crate) fn read_address(&self) -> Result<MacAddress> {
-        let mut address = MacAddress::default();
-        let mut sum = 0_u16;
-        for index in 0..EEPROM_WORDS {
-            let word = match self.model {
-                Model::I82544 => self.read_eeprom_by_bits(index),
-                Model::I8254x => self.read_eeprom(index)?,
-            };
-            sum = sum.wrapping_add(word);
-            // The first three words are the address (SDM 5.6).
-            if let Some(bytes) = address.chunks_exact_mut(2).nth(usize::from(index)) {
-                bytes.copy_from_slice(&word.to_le_bytes());
-            }
-        }
-        if sum == EEPROM_SUM {
-            Ok(address)
-        } else {
-            Err(EIO)
-        }
-    }
-
-    fn read_eeprom(&self, word: u8) -> Result<u16> {
-        self.bar
-            .write_reg(EERD::zeroed().with_start(true).with_address(word));
-        let read = read_poll_timeout(
-            || Ok(self.bar.read(EERD)),
-            |read| read.done(),
-            Delta::from_micros(5),
-            Delta::from_millis(10),
-        )?;
-        Ok(read.data().cast::<u16>().get())
-    }
-
-    /// Reads a word by Microwire: a start bit, the opcode 10, six bits of address, and then
-    /// sixteen bits of data come back, all with the highest bit first (SDM chapter 5).
-    fn read_eeprom_by_bits(&self, word: u8) -> u16 {
-        const READ: u16 = 0b110;
-
-        let idle = self
-            .bar
-            .read(EECD)
-            .with_select(false)
-            .with_clock(false)
-            .with_data_in(false);
-        let selected = idle.with_select(true);
-        self.bar.write_reg(selected);
-        udelay(Delta::from_micros(1));
-
-        let command = READ << 6 | u16::from(word & 0x3f);
-        for bit in (0..9).rev() {
-            self.clock_eeprom(selected.with_data_in(command >> bit & 1 != 0));
-        }
-        let mut value = 0;
-        for _ in 0..16 {
-            value = value << 1 | u16::from(self.clock_eeprom(selected));
-        }
-        self.bar.write_reg(idle);
-        udelay(Delta::from_micros(1));
-        value
-    }
-
-    /// Gives the EEPROM one clock, of at most 1 MHz, and returns what it says at its height.
-    fn clock_eeprom(&self, lines: EECD) -> bool {
-        let set = |clock| {
-            self.bar.write_reg(lines.with_clock(clock));
-            udelay(Delta::from_micros(1));
-        };
-        set(false);
-        set(true);
-        let data = self.bar.read(EECD).data_out();
-        set(false);
-        data
+        Eeprom::new(&self.bar, self.model).address()
     }
 }
 

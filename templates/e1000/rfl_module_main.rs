@@ -16,6 +16,7 @@
 
 mod adapter;
 mod descriptors;
+mod eeprom;
 mod hardware;
 mod net;
 mod receive;
@@ -24,10 +25,8 @@ mod ring;
 mod transmit;
 
 use adapter::Adapter;
-use hardware::{
-    Hardware,
-    Model, //
-};
+use eeprom::Model;
+use hardware::Hardware;
 use kernel::{
     device::Core,
     pci::{
