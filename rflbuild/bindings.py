@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from rflbuild import bindings_edit, document, preprocessor
-from rflbuild.bindings_edit import Binding, Edit, Reader
+from rflbuild import bindings_edit, document, preprocessor, tree_edit
+from rflbuild.bindings_edit import Binding, Edit
 from rflbuild.document import InvalidError
 from rflbuild.session import Workspace
 from rflbuild.source import Source
@@ -108,20 +108,6 @@ def _quoted(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def reader(tree: Path) -> Reader:
-    """Reads the files of a tree by their paths in it."""
-
-    def read_file(path: str) -> str | None:
-        try:
-            return (tree / path).read_text()
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise usage_error(f"cannot read {tree / path}: {error}") from error
-
-    return read_file
-
-
 def overlay_files(workspace: Workspace, source: Source) -> dict[str, str]:
     """What the workspace's bindings change in a kernel: whole new texts by paths in the source.
 
@@ -133,7 +119,7 @@ def overlay_files(workspace: Workspace, source: Source) -> dict[str, str]:
         return {}
     record = read(path)
     try:
-        edit = bindings_edit.add(reader(source.path), record.bindings)
+        edit = bindings_edit.add(source.read, record.bindings)
     except RflError as error:
         shown = path.relative_to(workspace.root)
         raise usage_error(f"{shown} does not fit Linux {source.release}: {error}") from error
@@ -156,7 +142,7 @@ class Place:
 
     def adding(self, name: str, binding: Binding) -> tuple[Place, Edit]:
         """The place with one more function, and what that changes in the source."""
-        tree = reader(self.source.path)
+        tree = self.source.read
         if not self.source.mutable:
             bindings = {**self.record.bindings, name: binding}
             return self._with(bindings, {}), bindings_edit.add(tree, bindings)
@@ -173,7 +159,7 @@ class Place:
             return self._with(others, {}), Edit()
         includes = self.record.added()
         edit = bindings_edit.remove(
-            reader(self.source.path), name, self.record.bindings[name], others, includes
+            self.source.read, name, self.record.bindings[name], others, includes
         )
         for path, lines in edit.includes.items():
             includes[path] = [line for line in includes.get(path, ()) if line not in lines]
@@ -185,27 +171,26 @@ class Place:
         The record is never the one that knows less: when something is added it is
         written first, when something is taken out last.
         """
-        files = edit.files if self.source.mutable else {}
+        changed = edit.files if self.source.mutable else {}
+        files = {self.source.path / name: text for name, text in changed.items()}
         adds = len(self.record.bindings) >= len(before.record.bindings)
-        with _given_back(self.source.path, files):
+        if adds:
+            write(self.path, self.record)
+        try:
+            with tree_edit.written(files):
+                if not adds:
+                    write(self.path, self.record)
+        except BaseException:
             if adds:
-                write(self.path, self.record)
-            try:
-                for name, text in files.items():
-                    _write_file(self.source.path / name, text)
-            except BaseException:
-                if adds:
-                    write(self.path, before.record)
-                raise
-            if not adds:
-                write(self.path, self.record)
+                write(self.path, before.record)
+            raise
 
     def _still_there(self, name: str) -> tuple[dict[str, Binding], dict[str, list[str]]]:
         """What is recorded, without what the tree has no more, as after a `git reset`.
 
         What is recorded of `name` stays: a run that was killed may not have come to it yet.
         """
-        tree = reader(self.source.path)
+        tree = self.source.read
         form = bindings_edit.form(tree)
         here = tree(bindings_edit.HEADERS) or ""
 
@@ -229,33 +214,3 @@ class Place:
         tree = str(self.source.path.resolve()) if self.source.mutable else ""
         added = {path: tuple(dict.fromkeys(lines)) for path, lines in includes.items() if lines}
         return Place(self.path, self.source, Record(tree, dict(bindings), added))
-
-
-@contextlib.contextmanager
-def _given_back(tree: Path, names: Iterable[str]) -> Iterator[None]:
-    """Give files of a tree back what they held if what is done meanwhile fails."""
-    read_file = reader(tree)
-    before = {name: read_file(name) for name in names}
-    try:
-        yield
-    except BaseException:
-        for name, text in before.items():
-            if read_file(name) != text:
-                _write_file(tree / name, text)
-        raise
-
-
-def _write_file(path: Path, text: str | None) -> None:
-    """Write a file of a tree, or remove it and a folder that it leaves empty."""
-    try:
-        if text is None:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-            return
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path.resolve(), text)
-    except OSError as error:
-        raise environment_error(
-            f"cannot write {path}: {error.strerror}; nothing was changed"
-        ) from error

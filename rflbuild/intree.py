@@ -17,18 +17,16 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from rflbuild import document, kbuild, requirements, scaffold
+from rflbuild import document, kbuild, requirements, scaffold, tree_edit
 from rflbuild.document import InvalidError
 from rflbuild.fragment import Option
 from rflbuild.kbuild import Entry, ShapeError
 from rflbuild.scaffold import Kind
 from rflbuild.session import Session
 from rflbuild.source import Source
-from rflbuild.store import write_atomically
 from rflbuild.verdict import usage_error
 
 FILE = "in-tree.yaml"
-SAMPLES = "samples/rust"
 _NAMES = re.compile(r"[a-z][a-z0-9_]*")
 # Of a kind's files those that only a module outside the tree needs.
 _OUTSIDE = {".gitignore", "Kbuild", "Makefile", "README.md", requirements.FILE}
@@ -132,19 +130,19 @@ def add(session: Session, name: str, kind: Kind, source: Source, into: str) -> C
         raise usage_error(f"modules/{name} is there already, in {at}: choose another name")
     if not there and (folder.exists() or folder.is_symlink()):
         raise usage_error(f"modules/{name} is there already: choose another name, or remove it")
-    new: dict[Path, str] = {}
+    sums = {file: _sum(text) for file, text in {**own, f"{module.object}.rs": rust}.items()}
+    own[FILE] = _document(module, sums)
+    new: dict[Path, str | None] = {}
     if source.mutable:
         if not (source.path / module.source).exists():
             new[source.path / module.source] = rust
         new |= {source.path / at: text for at, text in edits.items() if text != source.read(at)}
     else:
         own[f"{module.object}.rs"] = rust
-    if not there:
-        sums = {file: _sum(text) for file, text in {**own, f"{module.object}.rs": rust}.items()}
-        own[FILE] = _document(module, sums)
-        new |= {folder / file: text for file, text in own.items()}
-    _write_all(new)
-    return Change(written=tuple(new))
+    with tree_edit.written(new):
+        if not there:
+            scaffold.make_folder(folder, own)
+    return Change(written=(*new, *(() if there else (folder / file for file in own))))
 
 
 def remove(session: Session, name: str) -> Change:
@@ -156,7 +154,7 @@ def remove(session: Session, name: str) -> Change:
     module = read(folder)
     if module is None:
         raise usage_error(f"modules/{name} is no module of a kernel's tree: it has no {FILE}")
-    edits: dict[Path, str] = {}
+    edits: dict[Path, str | None] = {}
     made = {folder / file: checksum for file, checksum in module.made.items()}
     if module.tree:
         tree = Path(module.tree)
@@ -164,15 +162,15 @@ def remove(session: Session, name: str) -> Change:
         takes = {module.makefile: kbuild.remove_object, module.kconfig: kbuild.remove_config}
         for at, take_out in takes.items():
             file = tree / at
-            before = file.read_text() if file.is_file() else ""
+            before = tree_edit.read(file) or ""
             if (after := take_out(before, module.entry)) != before:
                 edits[file] = after
     present = {file: checksum for file, checksum in made.items() if file.is_file()}
     kept = tuple(f for f, checksum in present.items() if _sum(f.read_text()) != checksum)
     doomed = tuple(file for file in present if file not in kept)
-    _write_all(edits)
-    for file in (*doomed, folder / FILE):
-        file.unlink()
+    with tree_edit.written(edits):
+        for file in (*doomed, folder / FILE):
+            file.unlink()
     with contextlib.suppress(OSError):  # it is not empty: something in it stays
         folder.rmdir()
     return Change(tuple(edits), doomed, kept)
@@ -193,8 +191,8 @@ def _from_kind(
     code = [file for file in own if file.endswith((".rs", ".c", ".h", ".mk", ".py"))]
     if code or not rust:
         raise usage_error(
-            f"the kind {kind.name} is more than one file of Rust ({code[0]}, …), which a line in "
-            "a Makefile does not build: choose another --kind"
+            f"the kind {kind.name} is more than one file of Rust, which a line in a Makefile does "
+            "not build: choose another --kind"
         )
     needs = requirements.read(session.workspace.templates / kind.name)
     depends = [option for option, value in needs.options.items() if value != "n"]
@@ -239,30 +237,6 @@ def _document(module: InTree, made: Mapping[str, str]) -> str:
     head = "# Where this module is in the kernel; `new-module NAME --in-tree --remove` undoes it.\n"
     sums = "# What was made, so that what is edited since is not removed.\n"
     return head + document.dump(value) + sums + document.dump({"made": dict(made)})
-
-
-def _write_all(texts: Mapping[Path, str]) -> None:
-    """Write each file, or, if one cannot be, none."""
-    before: dict[Path, bytes | None] = {}
-    made: list[Path] = []
-    try:
-        for path, text in ((path.resolve(), text) for path, text in texts.items()):
-            if not path.parent.is_dir():
-                path.parent.mkdir(parents=True)
-                made.append(path.parent)
-            before[path] = path.read_bytes() if path.exists() else None
-            write_atomically(path, text)
-    except BaseException:
-        for path, content in before.items():
-            with contextlib.suppress(OSError):
-                if content is None:
-                    path.unlink(missing_ok=True)
-                elif path.read_bytes() != content:
-                    write_atomically(path, content)
-        for folder in reversed(made):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _sum(text: str) -> str:

@@ -16,7 +16,7 @@ _OBJECT = re.compile(
     r"obj-\$\(CONFIG_(?P<option>\w+)\)[ \t]*\+=(?P<after>[ \t]*)(?P<object>[\w-]+)\.o[ \t]*$"
 )
 _CONFIG = re.compile(r"(?:menu)?config[ \t]+(?P<option>\w+)[ \t]*$")
-_OPENS = re.compile(r"(?P<word>if|menu|choice)\b(?P<rest>.*)$")
+_OPENS = re.compile(r"(?:if|menu|choice)\b")
 _CLOSES = re.compile(r"(?:endif|endmenu|endchoice)\b")
 _TAB = 8
 

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -184,7 +185,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     if plan.source.mutable:
         folder = plan.base.key if plan.base else key
         out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
-        with session.store.lock(f"kernel-{folder}", at=out.with_suffix(LOCK)):
+        with locked(session, out):
             refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
         seconds = time.monotonic() - begun
@@ -213,6 +214,11 @@ def build(session: Session, plan: Plan) -> Kernel:
     return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
 
 
+def locked(session: Session, out: Path) -> AbstractContextManager[None]:
+    """Hold a build folder that stays; the lock is beside it, since several stores may have it."""
+    return session.store.lock(f"kernel-{out.name}", at=out.resolve().with_suffix(LOCK))
+
+
 def is_built(session: Session, plan: Plan) -> bool:
     """Whether a kernel that is not the user's own tree's is there, without building anything."""
     if not (plan.source.overlay and plan.base):
@@ -226,7 +232,7 @@ def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> 
     """The build folder of a kernel with an overlay, and whether anything had to be built."""
     name = key_of(base.key, laid.scope)
     out = session.store.work("kernel", name).resolve()
-    with session.store.lock(f"kernel-{name}", at=out.with_suffix(LOCK)):
+    with locked(session, out):
         overlay.write(plan.source)
         built = out / build_folder.BUILT
         if built.is_file() and built.read_text() == plan.key:
@@ -248,8 +254,7 @@ def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
     """
     if not plan.source.mutable:
         return built
-    name = (plan.base or plan).key
-    with session.store.lock(f"kernel-{name}", at=built.out.with_suffix(LOCK)):
+    with locked(session, built.out):
         return replace(built, key=build_folder.state(built.out))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -188,9 +188,17 @@ def new_module(
     folder = session.workspace.modules / name
     if folder.exists() or folder.is_symlink():
         raise usage_error(f"modules/{name} is there already: choose another name, or remove it")
-    content = files(session.workspace, kind, name, version, release)
+    make_folder(folder, files(session.workspace, kind, name, version, release))
+    return folder
+
+
+def make_folder(folder: Path, content: Mapping[str, str]) -> None:
+    """Make a folder with files, by their paths in it: the whole of it, or nothing.
+
+    Raises RflError(environment) if that cannot be.
+    """
     folder.parent.mkdir(exist_ok=True)
-    half = folder.parent / f".{name}.new"
+    half = folder.parent / f".{folder.name}.new"
     remove_tree(half)
     try:
         half.mkdir()
@@ -202,4 +210,3 @@ def new_module(
         raise environment_error(f"cannot make {folder}: {error.strerror}") from error
     finally:
         remove_tree(half)
-    return folder

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rflbuild import document
+from rflbuild import document, tree_edit
 from rflbuild.debian import Archive, Package
 from rflbuild.document import InvalidError
 from rflbuild.sandbox import Mount
@@ -106,8 +106,7 @@ class Source:
     def read(self, name: str) -> str | None:
         """The text of a file of the tree, the one that is laid over it if one is; None without."""
         laid = self.overlay.files.get(PurePosixPath(name)) if self.overlay else None
-        path = self.path / name
-        return laid if laid is not None else path.read_text() if path.is_file() else None
+        return laid if laid is not None else tree_edit.read(self.path / name)
 
 
 def kernels(session: Session) -> Kernels:

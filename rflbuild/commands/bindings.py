@@ -59,7 +59,7 @@ def _add(session: Session, wanted: Wanted, planned: Plan, request: Request, link
     """Bind a function, unless that is done."""
     name, header = wanted.name, wanted.header
     binding.check_header(planned.source, planned.arch, header)
-    tree = bindings.reader(planned.source.path)
+    tree = planned.source.read
     form = bindings_edit.form(tree)
     place = Place.of(session.workspace, planned.source)
     cc = declaration.compiler(session, planned, _built(session, planned, links))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rflbuild import binding, bindings, bindings_edit, declaration
+from rflbuild import binding, bindings_edit, declaration
 from rflbuild.binding import Wanted
 from rflbuild.declaration import Compiler
 from rflbuild.process import Processes
@@ -287,7 +287,7 @@ def compiler(rfl: Rfl, kernel: BuiltKernel) -> Iterator[Compiler]:
 def test_what_the_compiler_knows_to_be_wrong_is_said(
     compiler: Compiler, name: str, header: str, prototype: str, sentence: str
 ) -> None:
-    form = bindings_edit.form(bindings.reader(compiler.source.path))
+    form = bindings_edit.form(compiler.source.read)
 
     with pytest.raises(RflError) as caught:
         binding.find(compiler, form, Wanted(name, header, prototype))
@@ -312,7 +312,7 @@ def test_what_the_compiler_knows_to_be_wrong_is_said(
 def test_a_helper_has_the_types_of_the_function(
     compiler: Compiler, name: str, header: str, head: str
 ) -> None:
-    form = bindings_edit.form(bindings.reader(compiler.source.path))
+    form = bindings_edit.form(compiler.source.read)
 
     found = binding.find(compiler, form, Wanted(name, header))
 

@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_written_leaves_all_as_it_was(
             raise PermissionError(13, "Permission denied")
         write_atomically(path, text)
 
-    monkeypatch.setattr("rflbuild.bindings.write_atomically", fail)
+    monkeypatch.setattr("rflbuild.tree_edit.write_atomically", fail)
 
     with pytest.raises(RflError) as caught:
         bind(workspace, own, "netif_tx", NETIF_TX)

@@ -154,8 +154,8 @@ def test_a_write_that_fails_leaves_nothing_of_the_others(
             raise OSError(28, "No space left on device")
         write_atomically(path, content)
 
-    monkeypatch.setattr(intree, "write_atomically", fail_at_kconfig)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("rflbuild.tree_edit.write_atomically", fail_at_kconfig)
+    with pytest.raises(RflError, match="No space"):
         add(session, tree)
 
     assert texts(tree) == before
