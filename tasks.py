@@ -260,6 +260,7 @@ def check(run: Run, target: str = "", clippy: bool = False) -> None:
 
 
 @task(
+    guest=True,
     json=True,
     help={
         "target": _TARGET,
@@ -273,19 +274,44 @@ def qemu_test(
 ) -> None:
     """Build, boot, load, check, unload, and give a verdict."""
     limit = timeout or None
-    run("guests.qemu_test", target, run.request, limit, quick=quick, builtin=builtin)
+    run("guests.qemu_test", target, run.request, run.choice, limit, quick=quick, builtin=builtin)
 
 
 @task(
+    guest=True,
     help={
         "target": f"{_TARGET}, whose modules are then in /modules",
         "share": "a folder for the guest, at /mnt/NAME; DIR:ro for one it cannot change",
         "gdb": "stop the guest before its first instruction, until `rfl gdb` comes",
-    }
+    },
 )
 def shell(run: Run, target: str = "", share: list[str] | None = None, gdb: bool = False) -> None:
     """Boot the same guest with a prompt for a person."""
-    run("guests.shell", target or None, run.request, tuple(share or ()), gdb=gdb)
+    run("guests.shell", target or None, run.request, run.choice, tuple(share or ()), gdb=gdb)
+
+
+@task(guest=True)
+def console(run: Run) -> None:
+    """Boot a guest on a disk, and be at its console: at its login."""
+    run("reach.console", run.request, run.choice)
+
+
+@task(guest=True, help={"command": "what to run there (default: a shell)"})
+def ssh(run: Run, command: str = "") -> None:
+    """Go into the guest on a disk that runs, or else into one that is booted for it."""
+    run("reach.ssh_into", command, run.request, run.choice)
+
+
+@task(
+    kernel=False,
+    help={
+        "source": "a file or folder, or guest:PATH",
+        "destination": "where to: guest:PATH, or a path here",
+    },
+)
+def scp(run: Run, source: str, destination: str) -> None:
+    """Copy a file or folder into or out of the guest that runs."""
+    run("reach.scp", source, destination)
 
 
 # ---- looking inside ------------------------------------------------------------------------

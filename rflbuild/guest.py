@@ -13,6 +13,7 @@ import io
 import mmap
 import os
 import re
+import shlex
 import socket
 import subprocess
 import time
@@ -24,22 +25,27 @@ from typing import Any, Self
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-from rflbuild import payload, stub
+from rflbuild import disk, payload, ssh, stub
 from rflbuild.arch import Arch
 from rflbuild.console import DRAIN, OWN, Console
+from rflbuild.disk import Disk
 from rflbuild.initramfs import PAYLOAD_OFFSET
 from rflbuild.journal import Journal
 from rflbuild.klog import Splat
-from rflbuild.machine import Wires, kernel_arguments, qemu
+from rflbuild.login import log_in
+from rflbuild.machine import Wires, kernel_arguments, memory, qemu
 from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
+from rflbuild.qmp import Qmp
 from rflbuild.session import Session
 from rflbuild.share import Share
+from rflbuild.store import write_atomically
 from rflbuild.testspec import Machine
 from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
-_QMP_TIMEOUT = 5.0
+BOOT_TIMEOUT = 60.0  # seconds; a debug kernel under load needs ten
+DISK_TIMEOUT = 240.0
 
 
 @dataclass(frozen=True)
@@ -60,17 +66,26 @@ class Boot:
     machine: Machine
     toolchain: Toolchain
     image: Path
-    initramfs: Path
+    initrd: Path | None
     accelerator: str
     person: bool = False  # the shell is for a person at our terminal
     shares: tuple[Share, ...] = ()
     gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
+    disk: Disk | None = None  # its root, in place of an initramfs of ours
+    templates: Path = Path()  # where the script is that serves us on the disk
+    over_ssh: bool = False  # commands go by SSH, and nobody logs in at the console
+
+    @property
+    def patience(self) -> float:
+        """Seconds that its boot may take; a small kernel needs one, a Debian ten."""
+        return DISK_TIMEOUT if self.disk else BOOT_TIMEOUT
 
     @property
     def shown(self) -> str:
         """The machine in a few words."""
         machine = self.machine
-        return f"{self.accelerator.upper()}, {machine.cpus} CPUs, {machine.memory}"
+        shown = f"{self.accelerator.upper()}, {machine.cpus} CPUs, {memory(machine, self.disk)}"
+        return f"{self.disk.name}, {shown}" if self.disk else shown
 
 
 class Guest:
@@ -80,7 +95,6 @@ class Guest:
         self._session = session
         self._boot = boot
         self._number = 0
-        self._qmp: Any = None
         self._stack = contextlib.ExitStack()
         self._folder = folder
         self.command: list[str] = []
@@ -121,23 +135,36 @@ class Guest:
         debugger = theirs[-1].fileno() if boot.gdb else None
         wires = Wires(serial, shell, control, self._payload, tuple(shares), debugger)
         variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
+        self._variables = variables
         arguments = kernel_arguments(
-            boot.arch, boot.machine, variables, person=boot.person, gdb=boot.gdb
+            boot.arch,
+            boot.machine,
+            {} if boot.disk else variables,
+            person=boot.person,
+            gdb=boot.gdb,
+            disk=boot.disk,
         )
         self.command = qemu(
             boot.arch,
             boot.machine,
             boot.accelerator,
             boot.image,
-            boot.initramfs,
+            boot.initrd,
             arguments,
             wires,
             person=boot.person,
             shares=boot.shares,
+            disk=boot.disk,
         )
-        argv = boot.toolchain.command(
-            self.command, cwd=Path("/"), read=[boot.image.parent, boot.initramfs.parent]
-        )
+        read = [boot.image.parent, *([boot.initrd.parent] if boot.initrd else [])]
+        write = []
+        command = self.command
+        if boot.disk:
+            read += boot.disk.folders()
+            write = [self._session.store.work("tmp", "overlays")]
+            write += [boot.disk.overlay.parent] if boot.disk.overlay else []
+            command = ["env", f"TMPDIR={write[0]}", *command]  # for QEMU's `snapshot`
+        argv = boot.toolchain.command(command, cwd=Path("/"), read=read, write=write)
         self._journals = {
             name: stack.enter_context(Journal(self._folder / name))
             for name in ("console.log", "shell.log")
@@ -158,16 +185,66 @@ class Guest:
         for there in theirs:
             there.close()
         self._shell = SocketSpawn(ours[1], maxread=65536, searchwindowsize=256)
-        self._control = ours[2]
+        self._qmp = Qmp(ours[2])
+        stack.callback(self._qmp.close)
 
-    def wait_until_ready(self, timeout: float) -> None:
-        """Wait until the guest's shell answers.
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """Wait until the guest's shell answers; `timeout` is the boot's patience by default.
 
-        Raises RflError: crash if the kernel panics, environment if QEMU ends,
-        timeout after `timeout` seconds.
+        Raises RflError: crash if the kernel panics, environment if QEMU ends or the
+        image on the disk is not as it is said to be, timeout after `timeout` seconds.
         """
+        boot, timeout = self._boot, timeout or self._boot.patience
+        if boot.disk:
+            script = disk.script(boot.templates, self._variables)
+            if boot.over_ssh:
+                self._serve_over_ssh(script, timeout)
+            else:
+                log_in(boot.disk, script, self._expect, self._shell.send, timeout)
         self._expect(re.compile(rb"@rfl-ready@\s*"), timeout, "the guest did not boot")
         self.boot_seconds = time.monotonic() - self._begun
+
+    def _serve_over_ssh(self, script: str, timeout: float) -> None:
+        """Let the script that serves run at the other end of an SSH connection."""
+        config = self.reach_by_ssh(timeout)
+        ours, theirs = socket.socketpair()
+        self._stack.enter_context(ours)
+        with theirs, self._qemu_log.with_name("ssh.log").open("wb") as log:
+            child = self._session.processes.start(
+                ssh.command(config, f"exec sh -c {shlex.quote(script)}"),
+                stdin=theirs.fileno(),
+                output=theirs.fileno(),
+                errors=log,
+            )
+        self._stack.callback(self._session.processes.stop, child)
+        self._shell = SocketSpawn(ours, maxread=65536, searchwindowsize=256)
+
+    def reach_by_ssh(self, timeout: float) -> Path:
+        """The ssh_config by which the guest is reached, once its sshd answers.
+
+        Raises RflError: usage if it has no network or no key is known, timeout.
+        """
+        config = self._folder / ssh.CONFIG
+        if config.exists():
+            return config
+        if not self._boot.disk or not self._boot.disk.access:
+            raise usage_error("this guest is not reached by SSH: no key of it is known")
+        port = ssh.forwarded_port(
+            self.qmp("human-monitor-command", {"command-line": "info usernet"})
+        )
+        if port is None:
+            raise usage_error(
+                "the guest has no network to come in by: let the test's machine have it"
+            )
+        deadline = time.monotonic() + timeout
+        while not ssh.has_banner(port, 1.0):
+            if self._panicked() or self.console.ended:
+                raise self._ended()
+            if time.monotonic() > deadline:
+                raise self._timed_out("no sshd answered in the guest", timeout)
+        write_atomically(config, ssh.config(self._boot.disk.access, port))
+        self._stack.callback(config.unlink, missing_ok=True)
+        return config
 
     def wait_for_person(self) -> int:
         """Wait until the person at the shell has ended QEMU; returns its exit status."""
@@ -198,7 +275,7 @@ class Guest:
         with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
             memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
 
-    def unpack(self, timeout: float) -> None:
+    def unpack(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Let the guest unpack what `put` brought."""
         words = f"unpack {self._payloads}"
         answer = self._run(words, words, timeout)
@@ -321,25 +398,7 @@ class Guest:
 
         Raises RflError(environment) when QEMU refuses it or does not answer.
         """
-        import asyncio  # 0.1 s that a warm run does not need
-
-        from qemu.qmp import QMPClient, QMPError
-
-        try:
-            if self._qmp is None:
-                loop, client = asyncio.new_event_loop(), QMPClient("rflbuild")
-                self._stack.callback(_close_quietly, loop, client)
-                loop.run_until_complete(
-                    asyncio.wait_for(client.connect(self._control), _QMP_TIMEOUT)
-                )
-                self._qmp = (loop, client)
-            loop, client = self._qmp
-            return loop.run_until_complete(
-                asyncio.wait_for(client.execute(command, dict(arguments or {})), _QMP_TIMEOUT)
-            )
-        except (QMPError, TimeoutError, OSError) as error:
-            why = str(error) or f"no answer within {_QMP_TIMEOUT:.0f} s"
-            raise environment_error(f"QEMU does not do `{command}`: {why}") from error
+        return self._qmp.execute(command, arguments)
 
     def trouble(self, mark: int) -> RflError | None:
         """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
@@ -376,11 +435,3 @@ def _text(said: object) -> str:
     """What came from the shell's terminal; pexpect has no bytes where nothing was read."""
     text = said.decode(errors="replace") if isinstance(said, bytes) else ""
     return text.replace("\r\n", "\n")
-
-
-def _close_quietly(loop: Any, client: Any) -> None:
-    import asyncio
-
-    with contextlib.suppress(Exception):  # QEMU may be gone by now, or stopped
-        loop.run_until_complete(asyncio.wait_for(client.disconnect(), 1.0))
-    loop.close()

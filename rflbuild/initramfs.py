@@ -18,8 +18,14 @@ ADDRESS, GATEWAY = "10.0.2.15", "10.0.2.2"
 PAYLOAD_SERIAL = "rfl-payload"
 PAYLOAD_OFFSET = 1 << 20
 PAYLOAD_BLOCK = 1 << 16
+_PAYLOAD = {
+    "payload_offset": PAYLOAD_OFFSET,
+    "payload_block": PAYLOAD_BLOCK,
+    "payload_serial": PAYLOAD_SERIAL,
+}
 _PACKAGE = "busybox-static"
 _INIT = "init.j2"
+_SERVE = "serve.sh.j2"
 _DESCRIPTION = "initramfs.desc.j2"
 
 
@@ -48,23 +54,23 @@ def _pin(arch: Arch) -> str:
     return f"busybox-{arch.debian}"
 
 
+def serving(templates: Path) -> str:
+    """The shell's functions by which any guest serves rflbuild; `templates` is guest's folder."""
+    return render(templates / _SERVE, **_PAYLOAD)
+
+
 def build(session: Session, kernel: Kernel, busybox_path: Path) -> Path:
     """The initramfs for a kernel; made once for a busybox, a gen_init_cpio and templates."""
     templates = session.workspace.templates / "guest"
-    texts = [(templates / name).read_text() for name in (_INIT, _DESCRIPTION, "profile")]
+    files = (_INIT, _SERVE, _DESCRIPTION, "profile")
+    texts = [(templates / name).read_text() for name in files]
     packer = kernel.out / "usr" / "gen_init_cpio"
-    values = {
-        "address": ADDRESS,
-        "gateway": GATEWAY,
-        "payload_offset": PAYLOAD_OFFSET,
-        "payload_block": PAYLOAD_BLOCK,
-        "payload_serial": PAYLOAD_SERIAL,
-    }
-    key = key_of("initramfs", texts, values, str(busybox_path), kernel.toolchain.key)
+    network = {"address": ADDRESS, "gateway": GATEWAY}
+    key = key_of("initramfs", texts, network, _PAYLOAD, str(busybox_path), kernel.toolchain.key)
 
     def make(into: Path) -> None:
         init = into / "init"
-        init.write_text(render(templates / _INIT, **values))
+        init.write_text(render(templates / _INIT, serve=serving(templates), **network))
         description = into / "initramfs.desc"
         description.write_text(
             render(

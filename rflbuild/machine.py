@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rflbuild.arch import Arch
+from rflbuild.disk import MEMORY, Disk
 from rflbuild.initramfs import PAYLOAD_SERIAL
 from rflbuild.share import Share
 from rflbuild.testspec import Machine
@@ -34,7 +35,13 @@ class Wires:
 
 
 def kernel_arguments(
-    arch: Arch, machine: Machine, variables: Mapping[str, str], *, person: bool, gdb: bool = False
+    arch: Arch,
+    machine: Machine,
+    variables: Mapping[str, str],
+    *,
+    person: bool,
+    gdb: bool = False,
+    disk: Disk | None = None,
 ) -> str:
     """The kernel's command line; `variables` come to be the environment of /init.
 
@@ -50,7 +57,9 @@ def kernel_arguments(
         "printk.devkmsg=on",
         "sysrq_always_enabled",
     ]
-    if person:
+    if disk:
+        fixed += disk.arguments(arch.qemu.console)
+    elif person:
         columns, rows = os.get_terminal_size()
         fixed += ["rfl.person", f"rfl.size={rows}x{columns}"]
     if gdb:
@@ -65,12 +74,13 @@ def qemu(
     machine: Machine,
     accelerator: str,
     image: Path,
-    initramfs: Path,
+    initrd: Path | None,
     arguments: str,
     wires: Wires,
     *,
     person: bool,
     shares: Sequence[Share] = (),
+    disk: Disk | None = None,
 ) -> list[str]:
     """QEMU's command line for a machine; `accelerator` is `kvm` or `tcg`.
 
@@ -87,18 +97,21 @@ def qemu(
         *[arch.qemu.binary, *fixed],
         *["-machine", arch.qemu.machine, "-accel", accelerator],
         *["-cpu", "host" if accelerator == "kvm" else arch.qemu.cpu],
-        *["-smp", str(machine.cpus), "-m", machine.memory],
-        *["-kernel", str(image), "-initrd", str(initramfs), "-append", arguments],
+        *["-smp", str(machine.cpus), "-m", memory(machine, disk)],
+        *["-kernel", str(image), *(["-initrd", str(initrd)] if initrd else [])],
+        *["-append", arguments],
         *["-chardev", f"socket,id=serial,fd={wires.serial}", "-serial", "chardev:serial"],
         *["-device", "virtio-serial-pci"],
         *["-chardev", shell, "-device", "virtconsole,chardev=shell"],
         *["-chardev", f"socket,id=control,fd={wires.control}"],
         *["-mon", "chardev=control,mode=control"],
+        *(_root(disk) if disk else []),
         *["-drive", f"file=/proc/self/fd/{wires.payload},format=raw,if=none,id=payload"],
         *["-device", f"virtio-blk-pci,drive=payload,serial={PAYLOAD_SERIAL}"],
     ]
     if machine.network:
-        command += ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"]
+        forward = ",hostfwd=tcp:127.0.0.1:0-:22" if disk else ""
+        command += ["-netdev", f"user,id=net{forward}", "-device", "virtio-net-pci,netdev=net"]
     for netdev in machine.netdevs:
         command += ["-netdev", netdev]
     for number, folder in enumerate(wires.shares):
@@ -109,6 +122,24 @@ def qemu(
     for device in machine.devices:
         command += ["-device", device]
     return command
+
+
+def memory(machine: Machine, disk: Disk | None) -> str:
+    """QEMU's -m: what the test names, and what a disk's userland needs at least."""
+    sizes = [machine.memory, *([MEMORY] if disk else [])]
+    return max(sizes, key=lambda size: int(size[:-1]) * {"M": 1, "G": 1024}[size[-1]])
+
+
+def _root(disk: Disk) -> list[str]:
+    """The disk with the root: the first, and so /dev/vda; written to in an overlay alone.
+
+    With `snapshot` QEMU makes the overlay, and removes it before it begins (QEMU manual,
+    "-drive"). What the guest flushes need not outlast the host's power either.
+    """
+    image = f"file={disk.overlay},format=qcow2"
+    if disk.overlay is None:
+        image = f"file={disk.image},format={disk.format},snapshot=on,cache=unsafe"
+    return ["-drive", f"{image},if=none,id=root", "-device", "virtio-blk-pci,drive=root"]
 
 
 def _share(name: str, share: Share, folder: int) -> list[str]:

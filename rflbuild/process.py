@@ -75,10 +75,11 @@ class Processes:
         env: Mapping[str, str] | None = None,
         stdin: int | IO[bytes] | None = subprocess.DEVNULL,
         output: int | IO[bytes] | None = subprocess.DEVNULL,
+        errors: int | IO[bytes] = subprocess.STDOUT,
         pass_fds: Sequence[int] = (),
         foreground: bool = False,
     ) -> subprocess.Popen[bytes]:
-        """Start a child with stdout and stderr on `output`.
+        """Start a child with stdout on `output`, and stderr too unless `errors` says otherwise.
 
         A `foreground` child keeps our terminal and process group, for sudo and
         for a guest's interactive shell. Raises RflError(environment) when the
@@ -94,7 +95,7 @@ class Processes:
                     env={**self.environ, **(env or {})},
                     stdin=stdin,
                     stdout=output,
-                    stderr=None if foreground else subprocess.STDOUT,
+                    stderr=None if foreground else errors,
                     pass_fds=pass_fds,
                     process_group=None if foreground else 0,
                 )

@@ -138,7 +138,7 @@ class Rounds:
                 with self._stepping(running):
                     result.guest["command"] = shlex.join(running.command)
                     running.put(files)
-                    running.unpack(testrun.BOOT_TIMEOUT)
+                    running.unpack()
                     testrun.judge(session, running, target.spec, names, self._kernel, result)
         except (RflError, OSError) as error:
             harmless = isinstance(error, RflError) and error.verdict in _HARMLESS

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rflbuild import testrun
 from rflbuild.chain import Links
 from rflbuild.guest import Boot, Guest
 from rflbuild.session import Session
@@ -184,7 +183,7 @@ class Standby:
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(guest)
-                guest.wait_until_ready(testrun.BOOT_TIMEOUT)
+                guest.wait_until_ready()
                 self._state = guest.run(_STATE, _TIMEOUT).output.splitlines()
                 stack.pop_all()
         except BaseException:

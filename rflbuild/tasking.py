@@ -19,6 +19,7 @@ from invoke.tasks import task as invoke_task
 from rflbuild import cli
 from rflbuild.chain import Request
 from rflbuild.cli import Options
+from rflbuild.userland import Choice
 
 _CHOICE: Mapping[str, tuple[Any, str]] = {
     "kernel": ("", "a name of configs/kernels.yaml, a version, a folder, a tarball or git+URL@REF"),
@@ -32,6 +33,15 @@ _CHOICE: Mapping[str, tuple[Any, str]] = {
 _MANNER: Mapping[str, tuple[Any, str]] = {
     "debug": (False, "show a traceback when something goes wrong"),
 }
+_GUEST: Mapping[str, tuple[Any, str]] = {
+    "guest": ("initramfs", "what runs above the kernel: initramfs (busybox) or debian"),
+    "image": ("", "a disk of your own with a Debian on it, qcow2 or raw; it is not written to"),
+    "initrd": ("", "the initrd that your image needs, if it needs one"),
+    "root": ("", "where your image has its root (default: /dev/vda, the whole disk)"),
+    "identity": ("", "a private key of your image's root user, for SSH"),
+    "persist": ("", "a file that keeps what the guest writes; made if it is not there"),
+    "over_ssh": (False, "commands and files go into the guest by SSH alone"),
+}
 _JSON: Mapping[str, tuple[Any, str]] = {
     "json": (False, "print JSON on stdout; the lines for people go to stderr"),
 }
@@ -41,10 +51,12 @@ _JSON: Mapping[str, tuple[Any, str]] = {
 class Run:
     """What a task's body is handed; calling it runs a command and ends the program.
 
-    `request` is the kernel that was asked for, the default one in tasks without its options.
+    `request` is the kernel that was asked for, and `choice` the guest above it; the default
+    ones in tasks without their options.
     """
 
     request: Request
+    choice: Choice
     options: Options
 
     def __call__(self, command: str, *arguments: Any, **more: Any) -> None:
@@ -58,17 +70,19 @@ Body = Callable[..., None]
 def task(
     *,
     kernel: bool = True,
+    guest: bool = False,
     json: bool = False,
     optional: Sequence[str] = (),
     help: Mapping[str, str] | None = None,  # noqa: A002 - Invoke's own word
 ) -> Callable[[Body], Task[Body]]:
     """Make an Invoke task of a body that takes a Run and its own options.
 
-    With `kernel` it has the options that choose one, with `json` that one. `help` is for
-    the body's own options; all of those without a default are positional. Those named in
-    `optional` may be given without a value, and are True then.
+    With `kernel` and `guest` it has the options that choose one, with `json` that one.
+    `help` is for the body's own options; all of those without a default are positional.
+    Those named in `optional` may be given without a value, and are True then.
     """
-    added = {**(_CHOICE if kernel else {}), **(_JSON if json else {}), **_MANNER}
+    chosen = {**(_CHOICE if kernel else {}), **(_GUEST if guest else {})}
+    added = {**chosen, **(_JSON if json else {}), **_MANNER}
 
     def decorate(body: Body) -> Task[Body]:
         own = list(inspect.signature(body).parameters.values())[1:]
@@ -104,6 +118,14 @@ def _run_of(options: Mapping[str, Any]) -> Run:
         tuple(options.get("fragment") or ()),
         options.get("allow_dropped", False),
     )
-    return Run(
-        request, Options(options.get("jobs", 0), options.get("json", False), options["debug"])
+    choice = Choice(
+        options.get("guest", "initramfs"),
+        options.get("image", ""),
+        options.get("initrd", ""),
+        options.get("root", ""),
+        options.get("identity", ""),
+        options.get("persist", ""),
+        options.get("over_ssh", False),
     )
+    manner = Options(options.get("jobs", 0), options.get("json", False), options["debug"])
+    return Run(request, choice, manner)

@@ -8,7 +8,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rflbuild import (
@@ -25,8 +25,10 @@ from rflbuild import (
     symbols,
     targets,
     testspec,
+    userland,
 )
 from rflbuild.chain import Links, Request
+from rflbuild.disk import Disk
 from rflbuild.guest import Boot, Guest
 from rflbuild.kernel import Kernel
 from rflbuild.klog import SplatKind
@@ -37,9 +39,8 @@ from rflbuild.taint import taint_flags
 from rflbuild.targets import Target
 from rflbuild.terminal import duration, without_repeats
 from rflbuild.testspec import Step, TestSpec, texts
+from rflbuild.userland import Choice
 from rflbuild.verdict import RflError, Verdict, usage_error
-
-BOOT_TIMEOUT = 60.0  # seconds; the small kernel needs one, a debug kernel under load ten
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Order:
     """A run that was asked for; `timeout` bounds the whole of it, in seconds.
 
     A `quick` one takes the steps that the test marks so. `builtin` is for a module of
-    the kernel's tree: as a part of the image.
+    the kernel's tree: as a part of the image. `choice` is the guest above the kernel.
     """
 
     target: str
@@ -55,10 +56,12 @@ class Order:
     timeout: float | None = None
     quick: bool = False
     builtin: bool = False
+    choice: Choice = field(default_factory=Choice)
 
     def command(self) -> str:
         """The command that makes the same run again."""
-        words = ["./rfl", "qemu-test", *map(_anchored, (self.target, *self.request.words()))]
+        given = (self.target, *self.request.words(), *self.choice.words())
+        words = ["./rfl", "qemu-test", *map(_anchored, given)]
         if self.timeout:
             words += ["--timeout", f"{self.timeout:g}"]
         if self.quick:
@@ -77,6 +80,7 @@ def _anchored(word: str) -> str:
 
 def run(session: Session, order: Order) -> Result:
     """Judge a target; whatever happens, the results folder says what it came to."""
+    userland.check(order.choice)
     chain.check(session, order.request)
     target = replace(targets.find(session, order.target), builtin=order.builtin)
     folder, begun = report.open_folder(session.workspace.results, target.name)
@@ -141,18 +145,20 @@ def bounded(timeout: float | None) -> Iterator[None]:
 
 
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
-    target, planned = targets.plan(session, target, order.request, links)
+    request = userland.request_for(order.choice, order.request)
+    target, planned = targets.plan(session, target, request, links)
     kernel = chain.build_kernel(session, planned, links)
-    boot = boot_for(session, kernel, target.spec)
+    disk = userland.prepare(session, order.choice, kernel.arch, links)
+    boot = boot_for(session, kernel, target.spec, disk, over_ssh=order.choice.over_ssh)
     describe(result, kernel, boot)
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
         symbols.write(symbols.of(kernel, files, target.module, target.in_kernel), result.folder)
         running.put(files)
-        running.wait_until_ready(BOOT_TIMEOUT)
+        running.wait_until_ready()
         links.add("boot", boot.shown, "", running.boot_seconds, cached=False)
-        running.unpack(BOOT_TIMEOUT)
+        running.unpack()
         if target.builtin and target.in_tree:
             judge_builtin(session, running, target.in_tree.object, target.spec, result)
         else:
@@ -172,12 +178,32 @@ def describe(result: Result, kernel: Kernel, boot: Boot) -> None:
     result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
 
 
-def boot_for(session: Session, kernel: Kernel, spec: TestSpec, *, person: bool = False) -> Boot:
-    """The guest of a test: the kernel, its initramfs and the machine that the test names."""
-    root = initramfs.build(session, kernel, initramfs.busybox(session, kernel.arch))
+def boot_for(
+    session: Session,
+    kernel: Kernel,
+    spec: TestSpec,
+    disk: Disk | None = None,
+    *,
+    person: bool = False,
+    over_ssh: bool = False,
+) -> Boot:
+    """The guest of a test: the kernel, its root and the machine that the test names."""
+    if disk:
+        root = disk.initrd
+    else:
+        root = initramfs.build(session, kernel, initramfs.busybox(session, kernel.arch))
     chosen = accelerator.choose(session, kernel.toolchain, kernel.arch)
     return Boot(
-        kernel.arch, spec.machine, kernel.toolchain, kernel.image, root, chosen.name, person
+        kernel.arch,
+        spec.machine,
+        kernel.toolchain,
+        kernel.image,
+        root,
+        chosen.name,
+        person,
+        disk=disk,
+        templates=session.workspace.templates,
+        over_ssh=over_ssh,
     )
 
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rflbuild import chain, targets
+from rflbuild import chain, targets, userland
 from rflbuild.chain import Links, Request
 from rflbuild.console import DRAIN
 from rflbuild.session import Session
 from rflbuild.terminal import duration
 from rflbuild.testspec import TestSpec
+from rflbuild.userland import Choice
 from rflbuild.verdict import Verdict, usage_error
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def qemu_test(
     session: Session,
     wanted: str,
     request: Request,
+    choice: Choice,
     timeout: float | None,
     *,
     quick: bool = False,
@@ -40,7 +42,8 @@ def qemu_test(
 
     if timeout is not None and not 0 < timeout < math.inf:
         raise usage_error(f"--timeout is a number of seconds above 0, not {timeout:g}")
-    result = testrun.run(session, testrun.Order(wanted, request, timeout, quick, builtin))
+    order = testrun.Order(wanted, request, timeout, quick, builtin, choice)
+    result = testrun.run(session, order)
     if json:
         print(result.as_json())
     tell(session, result)
@@ -77,15 +80,23 @@ def shell(
     session: Session,
     wanted: str | None,
     request: Request,
+    choice: Choice,
     shared: Sequence[str] = (),
     *,
     gdb: bool = False,
+    at_login: bool = False,
 ) -> int:
-    """The guest with a prompt for a person; with no terminal, stdin is run as a script."""
+    """The guest with a prompt for a person; with no terminal, stdin is run as a script.
+
+    In a guest on a disk the prompt comes by SSH, or is the login's if no key is known
+    or it is asked for.
+    """
     from rflbuild import gdb as debugger
     from rflbuild import report, share, symbols, testrun
     from rflbuild.guest import Guest
 
+    userland.check(choice)
+    request = userland.request_for(choice, request)
     chain.check(session, request)
     shares = share.parse(shared)
     target = targets.find(session, wanted) if wanted else None
@@ -95,6 +106,7 @@ def shell(
     else:
         planned = chain.plan(session, request, links)
     built = chain.build_kernel(session, planned, links)
+    disk = userland.prepare(session, choice, built.arch, links)
     if shares:
         share.require(built)
     if gdb:
@@ -112,7 +124,10 @@ def shell(
     if gdb:
         debugger.write_attach(session, built, known, folder)
     person = sys.stdin.isatty() and sys.stdout.isatty()
-    boot = testrun.boot_for(session, built, spec, person=person)
+    by_ssh = person and not at_login and disk is not None and disk.access is not None
+    boot = testrun.boot_for(
+        session, built, spec, disk, person=person and not by_ssh, over_ssh=choice.over_ssh
+    )
     with Guest(session, replace(boot, shares=shares, gdb=gdb), folder) as running:
         running.put(files)
         for each in shares:
@@ -120,26 +135,48 @@ def shell(
             session.terminal.line(f"share      {each.directory} is {each.place}{how}")
         if gdb:
             session.terminal.line("gdb        the guest waits for `./rfl gdb` in another terminal")
-        if person:
-            session.terminal.line(f"log        {folder / 'console.log'}")
-            return _attended(session, running)
-        return _scripted(running, _SCRIPT_TIMEOUT if gdb else testrun.BOOT_TIMEOUT)
+        patience = _SCRIPT_TIMEOUT if gdb else boot.patience
+        if not person:
+            return _scripted(running, patience)
+        session.terminal.line(f"log        {folder / 'console.log'}")
+        if by_ssh:
+            return _visited(session, running, patience)
+        if disk:
+            session.terminal.line(
+                f"login      {disk.user}, password {disk.password}; leave with Ctrl-A x"
+            )
+        return _attended(session, running)
 
 
 def _attended(session: Session, running: Guest) -> int:
     """Leave the guest to the person at the terminal; QEMU's exit status, once it has ended."""
     status = running.wait_for_person()
-    running.console.drain(DRAIN)
-    for splat in running.console.splats()[:1]:
-        session.terminal.line(f"crash      {splat.headline}; `./rfl decode` shows where")
+    _tell_of_crash(session, running)
     return status
 
 
-def _scripted(running: Guest, boot_timeout: float) -> int:
+def _visited(session: Session, running: Guest, patience: float) -> int:
+    """Bring a person into the guest by SSH; the exit status is the shell's."""
+    from rflbuild import ssh
+
+    running.wait_until_ready(patience)
+    running.unpack()
+    status = ssh.visit(session, running.reach_by_ssh(patience))
+    _tell_of_crash(session, running)
+    return status
+
+
+def _tell_of_crash(session: Session, running: Guest) -> None:
+    running.console.drain(DRAIN if running.console.ended else 0)
+    for splat in running.console.splats()[:1]:
+        session.terminal.line(f"crash      {splat.headline}; `./rfl decode` shows where")
+
+
+def _scripted(running: Guest, patience: float) -> int:
     """Run what stdin has in the guest; the exit status is the script's."""
     script = sys.stdin.read()
-    running.wait_until_ready(boot_timeout)
-    running.unpack(boot_timeout)
+    running.wait_until_ready(patience)
+    running.unpack()
     answer = running.run(script, _SCRIPT_TIMEOUT)
     sys.stdout.write(answer.output)
     return answer.status

@@ -11,6 +11,7 @@ from invoke.tasks import Task
 from rflbuild.chain import Request
 from rflbuild.cli import Options
 from rflbuild.tasking import Run, task
+from rflbuild.userland import Choice
 
 Given = list[tuple[Run, tuple[Any, ...]]]
 
@@ -32,7 +33,7 @@ def test_a_task_without_options_is_the_default_request(given: Given) -> None:
 
     look(Context())
 
-    assert given == [(Run(Request(), Options()), ())]
+    assert given == [(Run(Request(), Choice(), Options()), ())]
 
 
 def test_a_tasks_options_become_a_request(given: Given) -> None:
@@ -56,7 +57,7 @@ def test_a_tasks_options_become_a_request(given: Given) -> None:
     )
 
     request = Request(None, "x86_64", "system", "defconfig", ("debug",), True)
-    assert given == [(Run(request, Options(3, json=True, debug=True)), ("here", True))]
+    assert given == [(Run(request, Choice(), Options(3, json=True, debug=True)), ("here", True))]
 
 
 def test_a_task_about_no_kernel_has_no_options_for_one() -> None:

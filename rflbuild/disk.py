@@ -1,0 +1,63 @@
+"""A guest's root on a disk: a Debian of ours, or an image that the user brings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild.initramfs import serving
+from rflbuild.render import render
+from rflbuild.ssh import Access
+
+MEMORY = "512M"  # the least that systemd and what runs under it is given
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An image with a whole userland, and how one gets into it.
+
+    `image` is never written to: a run works on an overlay that goes with it, or on
+    `overlay`, which stays. `initrd` is the image's own, if it needs one. `user` and
+    `password` are the console's; `access` is by SSH, if it is known how.
+    """
+
+    name: str
+    image: Path
+    format: str = "qcow2"
+    initrd: Path | None = None
+    overlay: Path | None = None
+    root: str = "/dev/vda"
+    user: str = "root"
+    password: str = "root"  # as the Debian Quick Image Baker and courses have it
+    access: Access | None = None
+
+    def arguments(self, console: str) -> list[str]:
+        """What it adds to the kernel's command line; `console` is the serial port's device.
+
+        The serial port is the kernel's alone: no status of services, no prompt. Network
+        cards keep the kernel's names, as the steps of tests know them (systemd(1),
+        kernel-command-line(7), systemd.net-naming-scheme(7)).
+        """
+        quiet = ["systemd.show_status=false", f"systemd.mask=serial-getty@{console}.service"]
+        return [f"root={self.root}", "rw", "net.ifnames=0", *quiet]
+
+    def folders(self) -> list[Path]:
+        """The folders that QEMU reads."""
+        files = [self.image, *([self.initrd] if self.initrd else [])]
+        return [path.parent for path in files]
+
+
+def script(templates: Path, variables: Mapping[str, str]) -> str:
+    """What the shell of a guest is told to run, so that it serves rflbuild.
+
+    `variables` are its steps' environment.
+    """
+    guest = templates / "guest"
+    return render(
+        guest / "disk.sh.j2",
+        serve=serving(guest),
+        variables=variables,
+        now=int(time.time()),
+    )

@@ -1,0 +1,100 @@
+"""SSH into a guest: a file that `ssh -F` takes, and waiting until sshd answers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rflbuild.session import Session
+
+HOST = "guest"  # what the guest is called in its ssh_config
+CONFIG = "ssh_config"
+_FORWARD = re.compile(r"TCP\[HOST_FORWARD\] +\d+ +127\.0\.0\.1 +(\d+) ")
+_PORT = re.compile(r"^    Port (\d+)$", re.MULTILINE)
+_PAUSE = 0.1  # seconds between two looks at a port
+
+
+@dataclass(frozen=True)
+class Access:
+    """How SSH gets in: the private key, and the file with the guest's host keys.
+
+    Host keys are filed under the name `alias` (ssh_config(5), HostKeyAlias).
+    """
+
+    identity: Path
+    known_hosts: Path
+    alias: str = "rflbuild-guest"
+
+
+def forwarded_port(usernet: str) -> int | None:
+    """The port on 127.0.0.1 that QEMU has forwarded, from its `info usernet`."""
+    match = _FORWARD.search(usernet)
+    return int(match[1]) if match else None
+
+
+def config(access: Access, port: int) -> str:
+    """An ssh_config by which the guest is the host `guest` (ssh_config(5))."""
+    return f"""\
+Host {HOST}
+    HostName 127.0.0.1
+    Port {port}
+    User root
+    IdentityFile {access.identity}
+    IdentitiesOnly yes
+    UserKnownHostsFile {access.known_hosts}
+    HostKeyAlias {access.alias}
+    StrictHostKeyChecking yes
+    PasswordAuthentication no
+    LogLevel ERROR
+"""
+
+
+def command(config_file: Path, *words: str) -> list[str]:
+    """The command line of an ssh into the guest."""
+    return ["ssh", "-F", str(config_file), HOST, *words]
+
+
+def visit(session: Session, config_file: Path, *words: str) -> int:
+    """Be in the guest at our own terminal, in a shell or for one command; its exit status."""
+    return _foreground(session, command(config_file, *words))
+
+
+def copy(session: Session, config_file: Path, source: str, destination: str) -> int:
+    """Copy by scp, folders with all that is in them; its exit status."""
+    return _foreground(session, ["scp", "-r", "-F", str(config_file), source, destination])
+
+
+def _foreground(session: Session, argv: list[str]) -> int:
+    child = session.processes.start(argv, stdin=None, output=None, foreground=True)
+    return child.wait()
+
+
+def running(results: Path) -> Path | None:
+    """The ssh_config of the newest guest that answers; a guest's goes when the guest goes."""
+    found = sorted(results.glob(f"*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(found):
+        match = _PORT.search(path.read_text())
+        if match and has_banner(int(match[1]), 2.0):
+            return path
+    return None
+
+
+def has_banner(port: int, seconds: float) -> bool:
+    """Whether sshd says its version on a port of 127.0.0.1 in time (RFC 4253, section 4.2).
+
+    QEMU takes the connection before the guest does, so that only what is said counts.
+    """
+    begun = time.monotonic()
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection,
+    ):
+        connection.settimeout(seconds)
+        if connection.recv(4) == b"SSH-":
+            return True
+    time.sleep(max(0.0, min(_PAUSE, seconds - (time.monotonic() - begun))))
+    return False

@@ -1,0 +1,106 @@
+"""What runs above the kernel in a guest: busybox from an initramfs, a Debian, an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rflbuild.arch import Arch
+from rflbuild.chain import Links, Request
+from rflbuild.disk import Disk
+from rflbuild.session import Session
+from rflbuild.verdict import usage_error
+
+KINDS = ("initramfs", "debian")
+_FRAGMENT = "debian"  # the kernel options that a Debian needs
+_QCOW2 = b"QFI\xfb"  # how a qcow2 file begins (QEMU, docs/interop/qcow2.rst)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for on the command line.
+
+    `image` is a disk of the user's own, with `initrd` and `root` if its root is not the
+    whole disk, and `identity`, a private key of its root user. `persist` is an overlay
+    that stays. With `over_ssh` commands and files go by SSH alone.
+    """
+
+    kind: str = "initramfs"
+    image: str = ""
+    initrd: str = ""
+    root: str = ""
+    identity: str = ""
+    persist: str = ""
+    over_ssh: bool = False
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the guest's root is on a disk."""
+        return bool(self.kind != "initramfs" or self.image)
+
+    def words(self) -> list[str]:
+        """The options that make this choice again; what is the default is left out."""
+        default = Choice()
+        words = [] if self.kind == default.kind else ["--guest", self.kind]
+        for name in ("image", "initrd", "root", "identity", "persist"):
+            if getattr(self, name):
+                words += [f"--{name}", getattr(self, name)]
+        return [*words, *(["--over-ssh"] if self.over_ssh else [])]
+
+
+def check(choice: Choice) -> None:
+    """Raise RflError(usage) for what is wrong in a choice, before anything is built."""
+    if choice.kind not in KINDS:
+        raise usage_error(f"unknown guest `{choice.kind}`; there are: {', '.join(KINDS)}")
+    for option in ("initrd", "root", "identity"):
+        if getattr(choice, option) and not choice.image:
+            raise usage_error(f"--{option} goes with --image: it is about an image of your own")
+    for option in ("persist", "over_ssh"):
+        if getattr(choice, option) and not choice.on_disk:
+            shown = option.replace("_", "-")
+            raise usage_error(f"--{shown} needs a guest on a disk: give --guest debian or --image")
+    for option in ("image", "initrd", "identity"):
+        if getattr(choice, option) and not _file(getattr(choice, option)).is_file():
+            raise usage_error(f"--{option}: there is no file {getattr(choice, option)}")
+    if choice.image and choice.over_ssh and not choice.identity:
+        raise usage_error(
+            "--over-ssh into an image of your own needs a key of its root user: give --identity"
+        )
+
+
+def request_for(choice: Choice, request: Request) -> Request:
+    """The kernel that a guest of this choice needs."""
+    if not choice.on_disk or _FRAGMENT in request.fragments:
+        return request
+    return replace(request, fragments=(_FRAGMENT, *request.fragments))
+
+
+def prepare(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk | None:
+    """The disk of a choice, made if need be; None for an initramfs."""
+    if not choice.on_disk:
+        return None
+    disk = _own(choice) if choice.image else _debian(session, arch, links)
+    if choice.persist:
+        return replace(disk, overlay=_overlay(session, disk, _file(choice.persist)))
+    return disk
+
+
+def _own(choice: Choice) -> Disk:
+    image = _file(choice.image)
+    with image.open("rb") as file:
+        format_name = "qcow2" if file.read(4) == _QCOW2 else "raw"
+    initrd = _file(choice.initrd) if choice.initrd else None
+    root = choice.root or ("LABEL=rootfs" if initrd else "/dev/vda")
+    return Disk(image.name, image, format_name, initrd, root=root)
+
+
+def _file(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _debian(session: Session, arch: Arch, links: Links) -> Disk:
+    raise NotImplementedError
+
+
+def _overlay(session: Session, disk: Disk, path: Path) -> Path:
+    raise NotImplementedError
