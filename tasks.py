@@ -296,10 +296,10 @@ def console(run: Run) -> None:
     run("reach.console", run.request, run.choice)
 
 
-@task(guest=True, help={"command": "what to run there (default: a shell)"})
-def ssh(run: Run, command: str = "") -> None:
+@task(guest=True, help={"target": "a command to run there (default: a shell)"})
+def ssh(run: Run, target: str = "") -> None:
     """Go into the guest on a disk that runs, or else into one that is booted for it."""
-    run("reach.ssh_into", command, run.request, run.choice)
+    run("reach.ssh_into", target, run.request, run.choice)
 
 
 @task(

@@ -12,19 +12,26 @@ from typing import IO
 from rflbuild.klog import LogReader, Message, Splat
 
 OWN = "rfl: "  # begins the messages by which a Guest frames its commands
+CONSOLE_LOG = "console.log"
 DRAIN = 2.0  # seconds for the last messages to come through after an end
 
 
 class Console:
-    """The serial port: every byte goes to a file as it comes, and to a LogReader."""
+    """The serial port: every byte goes to a file as it comes, and to a LogReader.
 
-    def __init__(self, port: socket.socket, log: IO[bytes]) -> None:
+    `before` is what the port has said before it was ours.
+    """
+
+    def __init__(self, port: socket.socket, log: IO[bytes], before: bytes = b"") -> None:
         self._port = port
         self._log = log
         self._changed = threading.Condition()
         self.reader = LogReader()
         self.ended = False
         self.fault: OSError | None = None  # why the log is not written any more
+        if before:
+            self._keep(before)
+            self.reader.feed(before)
         self._thread = threading.Thread(target=self._pump, name="console", daemon=True)
         self._thread.start()
 

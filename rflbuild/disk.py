@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,15 +47,7 @@ class Disk:
         return [path.parent for path in files]
 
 
-def script(templates: Path, variables: Mapping[str, str]) -> str:
-    """What the shell of a guest is told to run, so that it serves rflbuild.
-
-    `variables` are its steps' environment.
-    """
+def script(templates: Path) -> str:
+    """What the shell of a guest is told to run, so that it serves rflbuild."""
     guest = templates / "guest"
-    return render(
-        guest / "disk.sh.j2",
-        serve=serving(guest),
-        variables=variables,
-        now=int(time.time()),
-    )
+    return render(guest / "disk.sh.j2", serve=serving(guest))

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import io
-import mmap
-import os
 import re
 import shlex
 import socket
@@ -25,27 +22,17 @@ from typing import Any, Self
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-from rflbuild import disk, payload, ssh, stub
-from rflbuild.arch import Arch
-from rflbuild.console import DRAIN, OWN, Console
+from rflbuild import ssh
+from rflbuild.boot import BOOT_TIMEOUT, Boot
+from rflbuild.console import DRAIN, OWN
 from rflbuild.disk import Disk
-from rflbuild.initramfs import PAYLOAD_OFFSET
-from rflbuild.journal import Journal
+from rflbuild.emulator import Emulator
 from rflbuild.klog import Splat
 from rflbuild.login import log_in
-from rflbuild.machine import Wires, kernel_arguments, memory, qemu
-from rflbuild.payload import PAYLOAD_BYTES
 from rflbuild.peer import Peer
-from rflbuild.qmp import Qmp
 from rflbuild.session import Session
-from rflbuild.share import Share
 from rflbuild.store import write_atomically
-from rflbuild.testspec import Machine
-from rflbuild.toolchain import Toolchain
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
-
-BOOT_TIMEOUT = 60.0  # seconds; a debug kernel under load needs ten
-DISK_TIMEOUT = 240.0
 
 
 @dataclass(frozen=True)
@@ -58,38 +45,8 @@ class Answer:
     mark: int
 
 
-@dataclass(frozen=True)
-class Boot:
-    """What a guest is made of."""
-
-    arch: Arch
-    machine: Machine
-    toolchain: Toolchain
-    image: Path
-    initrd: Path | None
-    accelerator: str
-    person: bool = False  # the shell is for a person at our terminal
-    shares: tuple[Share, ...] = ()
-    gdb: bool = False  # it waits for a debugger at its folder's gdb.sock
-    disk: Disk | None = None  # its root, in place of an initramfs of ours
-    templates: Path = Path()  # where the script is that serves us on the disk
-    over_ssh: bool = False  # commands go by SSH, and nobody logs in at the console
-
-    @property
-    def patience(self) -> float:
-        """Seconds that its boot may take; a small kernel needs one, a Debian ten."""
-        return DISK_TIMEOUT if self.disk else BOOT_TIMEOUT
-
-    @property
-    def shown(self) -> str:
-        """The machine in a few words."""
-        machine = self.machine
-        shown = f"{self.accelerator.upper()}, {machine.cpus} CPUs, {memory(machine, self.disk)}"
-        return f"{self.disk.name}, {shown}" if self.disk else shown
-
-
 class Guest:
-    """A QEMU process and the three sockets to it; leaving the context ends it."""
+    """A kernel that runs in QEMU, and a shell above it; leaving the context ends it."""
 
     def __init__(self, session: Session, boot: Boot, folder: Path) -> None:
         self._session = session
@@ -97,15 +54,24 @@ class Guest:
         self._number = 0
         self._stack = contextlib.ExitStack()
         self._folder = folder
-        self.command: list[str] = []
+        self._emulator: Emulator | None = None
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
-        self._payloads = 0
+        self._payload = 0
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
-            self._start()
+            self._variables: Mapping[str, str] = {}
+            if self._boot.machine.peer:
+                self._variables = self._stack.enter_context(Peer()).variables()
+            self._qemu = self._emulator = Emulator(
+                self._session, self._boot, self._folder, self._variables
+            )
+            self._stack.callback(self._qemu.close)
+            self.command = self._qemu.command
+            self.console = self._qemu.console
+            self._shell = _spawn(self._qemu.shell)
         except BaseException:
             self._stack.close()
             raise
@@ -114,80 +80,6 @@ class Guest:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start(self) -> None:
-        stack = self._stack
-        ours, theirs = [], []
-        for _ in range(3):
-            here, there = socket.socketpair()
-            ours.append(stack.enter_context(here))
-            theirs.append(stack.enter_context(there))
-        self._payload = os.memfd_create("payload")
-        stack.callback(os.close, self._payload)
-        os.ftruncate(self._payload, PAYLOAD_BYTES)
-        serial, shell, control = (t.fileno() for t in theirs)
-        boot = self._boot
-        shares = []
-        for share in boot.shares:
-            shares.append(os.open(share.directory, os.O_RDONLY | os.O_DIRECTORY))
-            stack.callback(os.close, shares[-1])
-        if boot.gdb:
-            theirs.append(stack.enter_context(stub.listen(self._folder)))
-        debugger = theirs[-1].fileno() if boot.gdb else None
-        wires = Wires(serial, shell, control, self._payload, tuple(shares), debugger)
-        variables = stack.enter_context(Peer()).variables() if boot.machine.peer else {}
-        self._variables = variables
-        arguments = kernel_arguments(
-            boot.arch,
-            boot.machine,
-            {} if boot.disk else variables,
-            person=boot.person,
-            gdb=boot.gdb,
-            disk=boot.disk,
-        )
-        self.command = qemu(
-            boot.arch,
-            boot.machine,
-            boot.accelerator,
-            boot.image,
-            boot.initrd,
-            arguments,
-            wires,
-            person=boot.person,
-            shares=boot.shares,
-            disk=boot.disk,
-        )
-        read = [boot.image.parent, *([boot.initrd.parent] if boot.initrd else [])]
-        write = []
-        command = self.command
-        if boot.disk:
-            read += boot.disk.folders()
-            write = [self._session.store.work("tmp", "overlays")]
-            write += [boot.disk.overlay.parent] if boot.disk.overlay else []
-            command = ["env", f"TMPDIR={write[0]}", *command]  # for QEMU's `snapshot`
-        argv = boot.toolchain.command(command, cwd=Path("/"), read=read, write=write)
-        self._journals = {
-            name: stack.enter_context(Journal(self._folder / name))
-            for name in ("console.log", "shell.log")
-        }
-        self._shell_log = stack.enter_context(io.TextIOWrapper(self._journals["shell.log"]))
-        self.console = Console(ours[0], self._journals["console.log"])
-        stack.callback(self.console.close)
-        self._qemu_log = self._folder / "qemu.log"
-        with self._qemu_log.open("wb") as log:
-            self._process = self._session.processes.start(
-                argv,
-                stdin=None if boot.person else subprocess.DEVNULL,
-                output=None if boot.person else log,
-                pass_fds=wires.all(),
-                foreground=boot.person,
-            )
-        stack.callback(self._session.processes.stop, self._process)
-        for there in theirs:
-            there.close()
-        self._shell = SocketSpawn(ours[1], maxread=65536, searchwindowsize=256)
-        self._qmp = Qmp(ours[2])
-        stack.callback(self._qmp.close)
-
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Wait until the guest's shell answers; `timeout` is the boot's patience by default.
 
@@ -195,21 +87,33 @@ class Guest:
         image on the disk is not as it is said to be, timeout after `timeout` seconds.
         """
         boot, timeout = self._boot, timeout or self._boot.patience
+        if boot.saved:
+            self._qemu.resume()
+        else:
+            if boot.disk:
+                self._serve_on_disk(boot.disk, timeout)
+            self._expect(re.compile(rb"@rfl-ready@\s*"), timeout, "the guest did not boot")
         if boot.disk:
-            script = disk.script(boot.templates, self._variables)
-            if boot.over_ssh:
-                self._serve_over_ssh(script, timeout)
-            else:
-                log_in(boot.disk, script, self._expect, self._shell.send, timeout)
-        self._expect(re.compile(rb"@rfl-ready@\s*"), timeout, "the guest did not boot")
+            self.run(f"date -s @{int(time.time())}", timeout)
+        for name, value in self._variables.items():
+            words = f"export {name}={value}"
+            self._run(words, words, timeout)
         self.boot_seconds = time.monotonic() - self._begun
+
+    def _serve_on_disk(self, disk: Disk, timeout: float) -> None:
+        """Have the script run in the guest that serves us there."""
+        script = self._boot.script()
+        if self._boot.over_ssh:
+            self._serve_over_ssh(script, timeout)
+        else:
+            log_in(disk, script, self._expect, self._shell.send, timeout)
 
     def _serve_over_ssh(self, script: str, timeout: float) -> None:
         """Let the script that serves run at the other end of an SSH connection."""
         config = self.reach_by_ssh(timeout)
         ours, theirs = socket.socketpair()
         self._stack.enter_context(ours)
-        with theirs, self._qemu_log.with_name("ssh.log").open("wb") as log:
+        with theirs, (self._folder / "ssh.log").open("wb") as log:
             child = self._session.processes.start(
                 ssh.command(config, f"exec sh -c {shlex.quote(script)}"),
                 stdin=theirs.fileno(),
@@ -217,7 +121,7 @@ class Guest:
                 errors=log,
             )
         self._stack.callback(self._session.processes.stop, child)
-        self._shell = SocketSpawn(ours, maxread=65536, searchwindowsize=256)
+        self._shell = _spawn(ours)
 
     def reach_by_ssh(self, timeout: float) -> Path:
         """The ssh_config by which the guest is reached, once its sshd answers.
@@ -246,9 +150,13 @@ class Guest:
         self._stack.callback(config.unlink, missing_ok=True)
         return config
 
+    def save(self) -> None:
+        """Write the state of a guest that was booted for it; snapshot.UnableError."""
+        self._qemu.save()
+
     def wait_for_person(self) -> int:
         """Wait until the person at the shell has ended QEMU; returns its exit status."""
-        return self._process.wait()
+        return self._qemu.process.wait()
 
     def begin_run(self, folder: Path) -> None:
         """Begin another run in this guest: its logs go on in the run's own folder.
@@ -256,11 +164,7 @@ class Guest:
         They take along what they hold, so that a line of the log has one number for as
         long as the guest runs.
         """
-        for name, journal in self._journals.items():
-            journal.move_to(folder / name)
-        with contextlib.suppress(FileNotFoundError):  # this was interrupted before
-            self._qemu_log.rename(folder / self._qemu_log.name)
-        self._qemu_log = folder / self._qemu_log.name
+        self._qemu.move_to(folder)
         self._folder = folder
 
     def put(self, files: Mapping[str, Path]) -> None:
@@ -268,16 +172,11 @@ class Guest:
 
         It can be done again with other files, for `unpack` to bring in beside the former.
         """
-        session, toolchain = self._session, self._boot.toolchain
-        self._payloads += 1
-        stripped = payload.without_debug_info(session, toolchain, files)
-        content = payload.pack(stripped, self._payloads)
-        with mmap.mmap(self._payload, PAYLOAD_BYTES) as memory:
-            memory[PAYLOAD_OFFSET : PAYLOAD_OFFSET + len(content)] = content
+        self._payload = self._qemu.put(files)
 
     def unpack(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Let the guest unpack what `put` brought."""
-        words = f"unpack {self._payloads}"
+        words = f"unpack {self._payload}"
         answer = self._run(words, words, timeout)
         if answer.status:
             raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
@@ -294,8 +193,8 @@ class Guest:
     def _run(self, command: str, words: str, timeout: float) -> Answer:
         self._number += 1
         number = self._number
-        self._shell_log.write(f"# {number}: {command}\n")
-        self._shell_log.flush()
+        self._qemu.shell_log.write(f"# {number}: {command}\n")
+        self._qemu.shell_log.flush()
         mark = self.console.mark()
         begun = time.monotonic()
         with contextlib.suppress(OSError):  # an end of QEMU shows below
@@ -306,16 +205,16 @@ class Guest:
                 re.compile(rb"@rfl-%d:(\d+):(\d+)@\s*" % number), timeout, f"`{shown}` did not end"
             )
         except RflError:
-            self._shell_log.write(f"{_text(self._shell.before)}# no end\n")
-            self._shell_log.flush()
+            self._qemu.shell_log.write(f"{_text(self._shell.before)}# no end\n")
+            self._qemu.shell_log.flush()
             raise
         seconds = time.monotonic() - begun
         self.console.wait_for(re.compile(rf"^{OWN}end {number}$"), mark, DRAIN)
         output = _text(self._shell.before)
         status = int(match[1])
         self.taint = int(match[2])
-        self._shell_log.write(f"{output}# exit status {status}, {seconds:.3f} s\n")
-        self._shell_log.flush()
+        self._qemu.shell_log.write(f"{output}# exit status {status}, {seconds:.3f} s\n")
+        self._qemu.shell_log.flush()
         return Answer(status, output, seconds, mark)
 
     def _expect(self, pattern: re.Pattern[bytes], timeout: float, what: str) -> re.Match[bytes]:
@@ -370,17 +269,17 @@ class Guest:
         if splats:
             return crash(splats[0], self._folder)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(DRAIN)
-        words = self._qemu_log.read_text(errors="replace").strip()
-        status = self._process.poll()
+            self._qemu.process.wait(DRAIN)
+        words = self._qemu.log.read_text(errors="replace").strip()
+        status = self._qemu.process.poll()
         log = self._folder / "console.log"
         if words and status == 1 and not self.console.mark():
             return usage_error(
                 f"QEMU refuses the machine ({words.splitlines()[-1]}): mend `machine` in the "
-                f"test; see {self._qemu_log}"
+                f"test; see {self._qemu.log}"
             )
         if words:
-            return environment_error(f"QEMU ended ({words.splitlines()[-1]}); see {self._qemu_log}")
+            return environment_error(f"QEMU ended ({words.splitlines()[-1]}); see {self._qemu.log}")
         if status == 0:
             last = self.console.since(0)[-1:]
             said = f" ({last[0].text})" if last else ""
@@ -398,7 +297,7 @@ class Guest:
 
         Raises RflError(environment) when QEMU refuses it or does not answer.
         """
-        return self._qmp.execute(command, arguments)
+        return self._qemu.qmp.execute(command, arguments)
 
     def trouble(self, mark: int) -> RflError | None:
         """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
@@ -412,9 +311,8 @@ class Guest:
 
     def end(self) -> None:
         """End QEMU from any thread; one that waits for the guest gets its RflError."""
-        process = getattr(self, "_process", None)  # there is none before it was started
-        if process:
-            self._session.processes.stop(process)
+        if self._emulator:  # there is none before it was started
+            self._emulator.end()
 
     def stop(self) -> None:
         """End QEMU and close the logs."""
@@ -429,6 +327,10 @@ def crash(splat: Splat, folder: Path) -> RflError:
         f":{splat.messages[0].line}",
         "\n".join(m.text for m in splat.messages),
     )
+
+
+def _spawn(shell: socket.socket) -> SocketSpawn[bytes]:
+    return SocketSpawn(shell, maxread=65536, searchwindowsize=256)
 
 
 def _text(said: object) -> str:

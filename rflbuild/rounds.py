@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from rflbuild import chain, kernel, report, requirements, scaffold, symbols, targets, testrun
+from rflbuild.boot import Boot
 from rflbuild.chain import Links
-from rflbuild.guest import Boot, Guest
+from rflbuild.guest import Guest
 from rflbuild.kernel import Kernel, Plan
 from rflbuild.report import Result
 from rflbuild.session import Session, Workspace

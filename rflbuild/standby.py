@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rflbuild.boot import Boot
 from rflbuild.chain import Links
-from rflbuild.guest import Boot, Guest
+from rflbuild.guest import Guest
 from rflbuild.session import Session
 from rflbuild.store import explain_os_error, remove_tree
 from rflbuild.taint import taint_flags

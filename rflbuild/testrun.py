@@ -21,15 +21,17 @@ from rflbuild import (
     module,
     program,
     report,
+    snapshot,
     steps,
     symbols,
     targets,
     testspec,
     userland,
 )
+from rflbuild.boot import Boot
 from rflbuild.chain import Links, Request
 from rflbuild.disk import Disk
-from rflbuild.guest import Boot, Guest
+from rflbuild.guest import Guest
 from rflbuild.kernel import Kernel
 from rflbuild.klog import SplatKind
 from rflbuild.report import Result, SkippedStep, StepResult
@@ -150,6 +152,8 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
     kernel = chain.build_kernel(session, planned, links)
     disk = userland.prepare(session, order.choice, kernel.arch, links)
     boot = boot_for(session, kernel, target.spec, disk, over_ssh=order.choice.over_ssh)
+    if not (order.choice.fresh or kernel.source.mutable or target.in_tree):
+        boot = snapshot.of(session, boot, result.folder)
     describe(result, kernel, boot)
     with Guest(session, boot, result.folder) as running:
         result.guest["command"] = shlex.join(running.command)
@@ -200,9 +204,9 @@ def boot_for(
         kernel.image,
         root,
         chosen.name,
+        session.workspace.templates,
         person,
         disk=disk,
-        templates=session.workspace.templates,
         over_ssh=over_ssh,
     )
 

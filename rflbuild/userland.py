@@ -22,7 +22,8 @@ class Choice:
 
     `image` is a disk of the user's own, with `initrd` and `root` if its root is not the
     whole disk, and `identity`, a private key of its root user. `persist` is an overlay
-    that stays. With `over_ssh` commands and files go by SSH alone.
+    that stays. With `over_ssh` commands and files go by SSH alone. A `fresh` guest boots,
+    where else it may go on from where an earlier one had booted to.
     """
 
     kind: str = "initramfs"
@@ -32,6 +33,7 @@ class Choice:
     identity: str = ""
     persist: str = ""
     over_ssh: bool = False
+    fresh: bool = False
 
     @property
     def on_disk(self) -> bool:
@@ -45,7 +47,8 @@ class Choice:
         for name in ("image", "initrd", "root", "identity", "persist"):
             if getattr(self, name):
                 words += [f"--{name}", getattr(self, name)]
-        return [*words, *(["--over-ssh"] if self.over_ssh else [])]
+        flags = {"--over-ssh": self.over_ssh, "--fresh": self.fresh}
+        return [*words, *(flag for flag, given in flags.items() if given)]
 
 
 def check(choice: Choice) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rflbuild.guest import BOOT_TIMEOUT
+from rflbuild.boot import BOOT_TIMEOUT
 from rflbuild.verdict import Verdict
 from tests.integration.harness import GUEST, MODULES, BuiltKernel, Rfl, Run, Started
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rflbuild import arch, machine
 from rflbuild.arch import Arch
+from rflbuild.disk import Disk
 from rflbuild.machine import Wires
 from rflbuild.share import Share
 from rflbuild.testspec import Machine
@@ -30,6 +32,7 @@ def command(
     person: bool = False,
     wires: Wires = WIRES,
     shares: Sequence[Share] = (),
+    disk: Disk | None = None,
 ) -> list[str]:
     return machine.qemu(
         arm,
@@ -41,6 +44,7 @@ def command(
         wires,
         person=person,
         shares=shares,
+        disk=disk,
     )
 
 
@@ -51,9 +55,10 @@ def arguments(
     *,
     person: bool = False,
     gdb: bool = False,
+    disk: Disk | None = None,
 ) -> str:
     return machine.kernel_arguments(
-        arm, guest or Machine(), variables or {}, person=person, gdb=gdb
+        arm, guest or Machine(), variables or {}, person=person, gdb=gdb, disk=disk
     )
 
 
@@ -250,3 +255,53 @@ def test_a_persons_shell_is_on_the_terminal_and_the_log_is_not(arm: Arch) -> Non
     assert "socket,id=serial,fd=11" in chardevs
     assert [c for c in chardevs if c.startswith("stdio,")] == ["stdio,id=shell,signal=off,mux=on"]
     assert not any("fd=12" in c for c in chardevs)
+
+
+# ---- a root on a disk ---------------------------------------------------------------------
+
+DISK = Disk("Debian", Path("/store/disk.qcow2"))
+
+
+def drives(words: list[str]) -> list[str]:
+    return [drive for drive in values(words, "-drive") if "id=root" in drive]
+
+
+def test_the_disk_with_the_root_is_the_first_one(arm: Arch) -> None:
+    words = command(arm, disk=DISK)
+
+    assert "id=root" in values(words, "-drive")[0]
+    assert "root=/dev/vda" in arguments(arm, disk=DISK).split()
+
+
+def test_an_image_is_written_to_in_an_overlay_that_goes(arm: Arch) -> None:
+    (drive,) = drives(command(arm, disk=DISK))
+
+    assert "file=/store/disk.qcow2,format=qcow2,snapshot=on" in drive
+
+
+def test_an_overlay_that_stays_is_written_to_itself(arm: Arch) -> None:
+    (drive,) = drives(command(arm, disk=replace(DISK, overlay=Path("/home/my.qcow2"))))
+
+    assert "file=/home/my.qcow2," in drive
+    assert "snapshot" not in drive
+
+
+def test_ssh_comes_in_by_a_port_of_loopback_that_the_host_chooses(arm: Arch) -> None:
+    netdevs = values(command(arm, disk=DISK), "-netdev")
+
+    assert "user,id=net,hostfwd=tcp:127.0.0.1:0-:22" in netdevs
+    assert "user,id=net" in values(command(arm), "-netdev")
+
+
+@pytest.mark.parametrize(("asked", "given"), [("256M", "512M"), ("1G", "1G"), ("768M", "768M")])
+def test_a_userland_on_a_disk_has_the_memory_that_it_needs(
+    arm: Arch, asked: str, given: str
+) -> None:
+    assert values(command(arm, Machine(memory=asked), disk=DISK), "-m") == [given]
+
+
+def test_the_serial_port_is_the_kernels_alone(arm: Arch) -> None:
+    words = arguments(arm, disk=DISK).split()
+
+    assert "systemd.mask=serial-getty@ttyAMA0.service" in words
+    assert "systemd.show_status=false" in words

@@ -1,0 +1,108 @@
+"""userland: what is chosen to run above the kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rflbuild import userland
+from rflbuild.arch import Arch
+from rflbuild.chain import Links, Request
+from rflbuild.session import Session
+from rflbuild.userland import Choice
+from rflbuild.verdict import RflError, Verdict
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image.qcow2"
+    path.write_bytes(b"QFI\xfb\0\0\0\3")
+    return path
+
+
+def refused(choice: Choice) -> str:
+    with pytest.raises(RflError) as caught:
+        userland.check(choice)
+    assert caught.value.verdict is Verdict.USAGE
+    return caught.value.sentence
+
+
+def test_an_unknown_guest_is_told_the_known_ones() -> None:
+    sentence = refused(Choice("fedora"))
+
+    assert "fedora" in sentence
+    assert "initramfs, debian" in sentence
+
+
+@pytest.mark.parametrize("option", ["initrd", "root", "identity"])
+def test_what_is_about_an_image_needs_one(option: str) -> None:
+    assert "--image" in refused(Choice("debian", **{option: "x"}))
+
+
+@pytest.mark.parametrize(
+    ("choice", "option"),
+    [(Choice(persist="x.qcow2"), "--persist"), (Choice(over_ssh=True), "--over-ssh")],
+)
+def test_what_is_about_a_disk_needs_one(choice: Choice, option: str) -> None:
+    assert option in refused(choice)
+
+
+def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "none") in refused(Choice(image=str(tmp_path / "none")))
+
+
+def test_ssh_into_an_image_of_ones_own_needs_a_key(image: Path) -> None:
+    assert "--identity" in refused(Choice(image=str(image), over_ssh=True))
+
+
+def test_a_guest_on_a_disk_has_a_kernel_with_what_a_debian_needs(image: Path) -> None:
+    request = Request(fragments=("debug",))
+
+    assert userland.request_for(Choice("debian"), request).fragments == ("debian", "debug")
+    assert userland.request_for(Choice(image=str(image)), request).fragments == ("debian", "debug")
+    assert userland.request_for(Choice(), request) == request
+
+
+def test_the_kernels_options_are_added_once() -> None:
+    request = Request(fragments=("debian",))
+
+    assert userland.request_for(Choice("debian"), request) == request
+
+
+def test_an_initramfs_has_no_disk(session: Session, shipped: Arch) -> None:
+    assert userland.prepare(session, Choice(), arm, Links(session)) is None
+
+
+def test_the_format_of_an_image_is_what_its_file_says(
+    session: Session, shipped: Arch, image: Path, tmp_path: Path
+) -> None:
+    raw = tmp_path / "image"
+    raw.write_bytes(bytes(512))
+
+    formats = []
+    for path in (image, raw):
+        disk = userland.prepare(session, Choice(image=str(path)), arm, Links(session))
+        assert disk
+        formats.append((disk.format, disk.root))
+
+    assert formats == [("qcow2", "/dev/vda"), ("raw", "/dev/vda")]
+
+
+def test_with_an_initrd_the_root_is_found_by_its_label(
+    session: Session, shipped: Arch, image: Path
+) -> None:
+    choice = Choice(image=str(image), initrd=str(image))
+
+    disk = userland.prepare(session, choice, arm, Links(session))
+
+    assert disk
+    assert disk.root == "LABEL=rootfs"  # as the Debian Quick Image Baker has it
+
+
+def test_a_choice_is_made_again_by_its_words() -> None:
+    choice = Choice("debian", persist="my.qcow2", over_ssh=True, fresh=True)
+
+    words = "--guest debian --persist my.qcow2 --over-ssh --fresh"
+    assert choice.words() == words.split()
+    assert Choice().words() == []
