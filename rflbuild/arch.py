@@ -25,6 +25,18 @@ class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
     append: str = ""  # words that the kernel's command line needs on this machine
 
 
+class QemuUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """How a program of the architecture runs on another (Documentation/admin-guide/binfmt-misc.rst).
+
+    `magic` and `mask` are the kernel's, of the first bytes of an ELF file, as QEMU's
+    scripts/qemu-binfmt-conf.sh has them.
+    """
+
+    binary: str  # qemu-…, of Debian's package qemu-user
+    magic: str
+    mask: str
+
+
 class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """What differs between architectures, and nothing that does not."""
 
@@ -34,6 +46,7 @@ class Arch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
     image: str  # what QEMU's -kernel takes, in the build folder
     debian: str  # Debian's name, for the guest's busybox
     qemu: Qemu
+    qemu_user: QemuUser
     kconfig: str  # the options of the machine itself, as a Kconfig fragment
     name: str = ""
 

@@ -116,18 +116,22 @@ class Processes:
         env: Mapping[str, str] | None = None,
         log: Path | None = None,
         on_line: Callable[[str], None] | None = None,
+        on_start: Callable[[subprocess.Popen[bytes]], None] | None = None,
     ) -> Completed:
         """Run a child to its end and return it, whatever its exit status.
 
         `timeout` is in seconds; past it the child is ended and
         RflError(timeout) raised. Output goes to `log` as it comes, and each
-        line to `on_line`.
+        line to `on_line`. `on_start` gets the child first, with a pipe for its stdin.
         """
         begun = time.monotonic()
-        child = self.start(argv, cwd=cwd, env=env, output=subprocess.PIPE)
+        stdin = subprocess.PIPE if on_start else subprocess.DEVNULL
+        child = self.start(argv, cwd=cwd, env=env, stdin=stdin, output=subprocess.PIPE)
         self._waited_for.add(child)
         chunks: list[bytes] = []
         try:
+            if on_start:
+                on_start(child)
             with contextlib.ExitStack() as stack:
                 sink = stack.enter_context(log.open("ab")) if log else None
                 for chunk in _read(child, begun + timeout):
@@ -149,8 +153,8 @@ class Processes:
         finally:
             self._waited_for.discard(child)
             self.stop(child)
-            if child.stdout:
-                child.stdout.close()
+            for pipe in filter(None, (child.stdin, child.stdout)):
+                pipe.close()
         if self._stopping:
             raise environment_error(f"{argv[0]} was ended: the run is being stopped")
         output = b"".join(chunks).decode(errors="replace")

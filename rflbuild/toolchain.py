@@ -6,9 +6,6 @@ once by mmdebstrap, in which commands run by bubblewrap.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +13,21 @@ from pathlib import Path
 import msgspec
 
 from rflbuild import arch as arches
-from rflbuild import debian, document, sandbox, tools
+from rflbuild import document, private_root, sandbox, tools
 from rflbuild.arch import Arch
+from rflbuild.private_root import PrivateRoot
 from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of
 from rflbuild.verdict import environment_error
 
 KINDS = ("auto", "system", "debian")
-_RECIPE = 1  # raise it when the way a root is made changes
-_ROOT_GIGABYTES = 3.0
-_ROOT_TIMEOUT = 1800.0
-_MANIFEST = "etc/rflbuild-packages.json"
+_ROOT = PrivateRoot(
+    "the toolchain's root",
+    gigabytes=3.0,
+    probe=("rustc", "--version"),
+    otherwise="or install the tools and use --toolchain system (`invoke doctor` lists them)",
+)
 # Each prints one line `NAME<tab>PATH<tab>VERSION LINE`, or nothing when it is missing.
 _PROBE = """
 for pair in "$@"; do
@@ -134,20 +134,14 @@ def recipe(session: Session) -> tuple[str, list[str]]:
 
 def debian_key(session: Session) -> str:
     """The key of the private root."""
-    return key_of("root", _RECIPE, recipe(session), session.mirror)
+    return private_root.key(session, *recipe(session))
 
 
 def debian_root(session: Session) -> Toolchain:
     """The private root, made if it is not in the store yet."""
     suite, packages = recipe(session)
-    key = debian_key(session)
-    if not session.store.has("root", key):
-        debian.install_host_packages(session)
-        session.store.require_space(_ROOT_GIGABYTES, "the toolchain's root")
-    elif not shutil.which("bwrap"):  # a root that came from elsewhere, as from a CI's cache
-        debian.install_host_packages(session)
-    root = session.store.build("root", key, lambda into: _bootstrap(session, suite, packages, into))
-    versions = (root / _MANIFEST).read_text()
+    root = private_root.build(session, _ROOT, suite, packages)
+    key, versions = root.name, (root / private_root.MANIFEST).read_text()
     return Toolchain(
         name="debian",
         key=key_of("debian", key, versions),
@@ -157,98 +151,6 @@ def debian_root(session: Session) -> Toolchain:
         ),
         root=root,
     )
-
-
-def _bootstrap(session: Session, suite: str, packages: Sequence[str], into: Path) -> None:
-    """Make the root in the empty folder `into`.
-
-    As root mmdebstrap writes the folder itself. An ordinary user gets a tar from
-    mmdebstrap's user namespace and unpacks it, so that every file is the user's.
-    """
-    ordinary = os.geteuid() != 0
-    logs = session.store.work("logs", "root")
-    log = logs / "mmdebstrap.log"
-    log.unlink(missing_ok=True)
-    tar = into.with_suffix(".tar")
-    argv = [
-        # What root's mmdebstrap mounts goes with its namespace, even when it is killed.
-        *([] if ordinary else ["unshare", "--mount"]),
-        "mmdebstrap",
-        "--variant=essential",
-        f"--mode={'unshare' if ordinary else 'root'}",
-        f"--format={'tar' if ordinary else 'directory'}",
-        f"--include={','.join(packages)}",
-        "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*",
-        "--dpkgopt=path-exclude=/usr/share/locale/*",
-        suite,
-        str(tar if ordinary else into),
-        *([session.mirror] if session.mirror else []),
-    ]
-    # The unshared root user must be able to enter the folder it works in.
-    environment = {} if ordinary else {"TMPDIR": str(session.store.work("tmp", "mmdebstrap"))}
-    try:
-        with session.terminal.progress("toolchain root", None) as meter:
-            done = session.processes.run(
-                argv,
-                timeout=_ROOT_TIMEOUT,
-                env=environment,
-                log=log,
-                on_line=lambda _: meter.step(),
-            )
-        if done.status:
-            raise environment_error(_why_not(done.output, log))
-        if ordinary:
-            unpack = ["tar", "--extract", "--no-same-owner", "--exclude=./dev/*"]
-            done = session.processes.run(
-                [*unpack, f"--file={tar}", f"--directory={into}"], timeout=600.0, log=log
-            )
-            if done.status:
-                raise environment_error(f"the root's archive does not unpack; see {log}")
-    finally:
-        tar.unlink(missing_ok=True)
-    _try_out(session, into)
-    status = (into / "var/lib/dpkg/status").read_text()
-    (into / _MANIFEST).write_text(json.dumps(_versions(status), indent=1))
-    shutil.rmtree(into / "var", ignore_errors=True)  # dpkg's and apt's own; 100 MB
-
-
-def _try_out(session: Session, root: Path) -> None:
-    """Run a compiler in the root once, so that a host that forbids it is found out here."""
-    argv = sandbox.enter(root, ["rustc", "--version"], cwd=Path("/"))
-    done = session.processes.run(argv, timeout=60.0)
-    if done.status:
-        words = (done.output.strip().splitlines() or ["no output"])[-1]
-        raise environment_error(
-            f"bubblewrap cannot enter the toolchain's root ({words}): allow user namespaces "
-            "(`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu), run as "
-            "root, or install the tools and use --toolchain system (`invoke doctor` lists them)"
-        )
-
-
-def _versions(status: str) -> dict[str, str]:
-    """Package versions from dpkg's status file (deb822 paragraphs)."""
-    versions = {}
-    for paragraph in status.split("\n\n"):
-        fields = dict(
-            line.split(": ", 1)
-            for line in paragraph.splitlines()
-            if line.startswith(("Package: ", "Version: "))
-        )
-        if fields:
-            versions[fields["Package"]] = fields["Version"]
-    return versions
-
-
-def _why_not(output: str, log: Path) -> str:
-    lines = [line for line in output.splitlines() if line.startswith("E:")]
-    words = lines[0] if lines else "no reason given"
-    if "unshare" in output or "namespace" in output or "subuid" in output:
-        return (
-            f"mmdebstrap cannot work as an ordinary user here ({words}): run once as root, or "
-            f"install the tools and use --toolchain system (`invoke doctor` lists them); see {log}"
-        )
-    return f"mmdebstrap cannot make the toolchain's root ({words}); is there a network? See {log}"
 
 
 def by_name(

@@ -1,0 +1,226 @@
+"""The disk of the Debian guest: a qcow2 file with a root file system, and keys to get in.
+
+Made from packages without a mount and without a guest: a tar from rootfs.py, in which
+the files of templates/image/ are laid, becomes an ext4 file system by mke2fs -d.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from rflbuild import document, private_root, rootfs, sandbox, toolchain
+from rflbuild.arch import Arch
+from rflbuild.initramfs import ADDRESS, GATEWAY
+from rflbuild.private_root import PrivateRoot
+from rflbuild.render import render
+from rflbuild.session import Session
+from rflbuild.store import key_of
+from rflbuild.verdict import environment_error
+
+HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
+LABEL = "rootfs"
+NAMESERVER = "10.0.2.3"  # of QEMU's user network
+_RECIPE = 1  # raise it when the way an image is made changes
+_GIGABYTES = 2.0
+_TIMEOUT = 600.0
+_TOOLS = PrivateRoot(
+    "the root with the image's tools",
+    gigabytes=0.5,
+    probe=("qemu-img", "--version"),
+    otherwise="or give a ready image by --image",
+)
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """configs/debian.yaml: what the image is made of."""
+
+    suite: str
+    size: str
+    packages: tuple[str, ...]
+    mask: tuple[str, ...]
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Image:
+    """A disk that is never changed, and what one needs to log into its guest by SSH.
+
+    `identity` is root's private key; `known_hosts` has the host's under HOST_ALIAS.
+    """
+
+    disk: Path
+    key: str
+    identity: Path
+    known_hosts: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where all of it lies in the store."""
+        return self.disk.parent
+
+    def packages(self) -> dict[str, str]:
+        """The version of each package by its name."""
+        found: dict[str, str] = json.loads((self.folder / "packages.json").read_text())
+        return found
+
+
+def recipe(session: Session) -> Recipe:
+    """What configs/debian.yaml says."""
+    return document.read(session.workspace.configs / "debian.yaml", Recipe)
+
+
+def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> str:
+    """The key of an image; `suite` may be empty, for the recipe's own."""
+    made = recipe(session)
+    templates = session.workspace.templates / "image"
+    texts = {
+        str(path.relative_to(templates)): path.read_text()
+        for path in sorted(templates.rglob("*"))
+        if path.is_file()
+    }
+    base = rootfs.key(session, arch, suite or made.suite, made.packages)
+    more = sorted(set(packages) - set(made.packages))
+    return key_of("image", _RECIPE, base, more, made.size, made.mask, texts)
+
+
+def has(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> bool:
+    """Whether the image is in the store."""
+    return session.store.has("image", key(session, arch, suite, packages))
+
+
+def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> Image:
+    """The image of a suite with packages beside the recipe's; made if it is not there yet."""
+    made = recipe(session)
+    suite = suite or made.suite
+    more = sorted(set(packages) - set(made.packages))
+    its_key = key(session, arch, suite, more)
+    folder = session.store.build(
+        "image", its_key, lambda into: _make(session, arch, suite, made, more, into)
+    )
+    return Image(folder / "disk.qcow2", its_key, folder / "id_ed25519", folder / "known_hosts")
+
+
+def _make(
+    session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
+) -> None:
+    session.store.require_space(_GIGABYTES, "an image of Debian")
+    tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
+    root = rootfs.build(session, arch, suite, made.packages, tools)
+    work = into / "work"
+    work.mkdir()
+    if more:
+        base, root = root, work / "more.tar"
+        rootfs.extend(session, arch, suite, base, more, tools, root)
+    keys = _keys(session, tools, into)
+    tree, raw = work / "tree.tar", work / "disk.raw"
+    files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
+    status = compose(root, tree, files, made.mask)
+    (into / "packages.json").write_text(json.dumps(private_root.versions(status), indent=1))
+    ext4 = ["mke2fs", "-q", "-t", "ext4", "-L", LABEL, "-m", "1", "-d", str(tree)]
+    _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
+    to = str(into / "disk.qcow2")
+    _run(session, tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
+    for path in (root if more else tree, tree, raw):
+        path.unlink(missing_ok=True)
+    work.rmdir()
+
+
+def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
+    """Make root's and the host's keys; returns the image's files."""
+    for name, comment in (("id_ed25519", "rflbuild"), ("host", HOST_ALIAS)):
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment]
+        _run(session, tools, [*argv, "-f", str(into / name)], into)
+    private, public = into / "host", into / "host.pub"
+    (into / "known_hosts").write_text(f"{HOST_ALIAS} {public.read_text()}")
+    files = {
+        "etc/ssh/ssh_host_ed25519_key": private.read_text(),
+        "etc/ssh/ssh_host_ed25519_key.pub": public.read_text(),
+        "root/.ssh/authorized_keys": (into / "id_ed25519.pub").read_text(),
+    }
+    private.unlink()
+    public.unlink()
+    return files
+
+
+def _templates(session: Session) -> dict[str, str]:
+    """The files of templates/image/, by their path in the image."""
+    folder = session.workspace.templates / "image"
+    values = {"address": ADDRESS, "gateway": GATEWAY, "nameserver": NAMESERVER}
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        text = render(path, **values) if path.suffix == ".j2" else path.read_text()
+        files[name.removesuffix(".j2")] = text
+    return files
+
+
+def compose(root: Path, tree: Path, files: Mapping[str, str], mask: Sequence[str]) -> str:
+    """Write the tar `tree`: that of `root` with files of ours; returns dpkg's status file.
+
+    A file that is there is replaced. Units to mask become links to /dev/null.
+    """
+    now = int(time.time())
+    links = {f"etc/systemd/system/{unit}": "/dev/null" for unit in mask}
+    links["etc/systemd/network/99-default.link"] = "/dev/null"  # keep the kernel's names
+    # systemd's first-boot work was done by the packages' scripts (systemd.unit(5),
+    # ConditionNeedsUpdate=); it would be done again at each boot.
+    stamps = dict.fromkeys(("etc/.updated", "var/.updated"), "")
+    ours = {**stamps, **files}
+    status = ""
+    with tarfile.open(root) as source, tarfile.open(tree, "w", format=tarfile.PAX_FORMAT) as sink:
+        there = set()
+        for member in source:
+            name = member.name.removeprefix("./")
+            if name in ours or name in links:
+                continue
+            there.add(name)
+            content = source.extractfile(member) if member.isreg() else None
+            if content and name == "var/lib/dpkg/status":
+                status = content.read().decode()
+                content = io.BytesIO(status.encode())
+            sink.addfile(member, content)
+        for name in _folders([*ours, *links, "modules/."], there):
+            sink.addfile(_entry(name, now, tarfile.DIRTYPE, 0o700 if ".ssh" in name else 0o755))
+        for name, target in links.items():
+            entry = _entry(name, now, tarfile.SYMTYPE, 0o777)
+            entry.linkname = target
+            sink.addfile(entry)
+        for name, text in ours.items():
+            data = text.encode()
+            entry = _entry(name, now, tarfile.REGTYPE, 0o600 if name.endswith("_key") else 0o644)
+            entry.size = len(data)
+            sink.addfile(entry, io.BytesIO(data))
+    return status
+
+
+def _folders(names: Sequence[str], there: set[str]) -> Iterator[str]:
+    """The folders that have to be made for some files, outer ones first."""
+    needed = {str(folder) for name in names for folder in Path(name).parents} - {"."}
+    yield from sorted(needed - there)
+
+
+def _entry(name: str, now: int, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(f"./{name}")
+    entry.type, entry.mode, entry.mtime = kind, mode, now
+    entry.uname = entry.gname = "root"
+    return entry
+
+
+def _run(session: Session, tools: Path, argv: Sequence[str], folder: Path) -> None:
+    log = session.store.work("logs", "image") / "tools.log"
+    command = sandbox.enter(tools, argv, cwd=folder, write=[folder])
+    done = session.processes.run(command, timeout=_TIMEOUT, log=log)
+    if done.status:
+        words = (done.output.strip().splitlines() or ["no output"])[-1]
+        raise session.store.full_disk() or environment_error(
+            f"{argv[0]} cannot make the image ({words}); see {log}"
+        )
