@@ -86,5 +86,6 @@ class Boot:
     def folders(self) -> list[Path]:
         """The folders that QEMU reads."""
         files = [self.image, *([self.initrd] if self.initrd else [])]
-        files += [self.disk.image] if self.disk else []
+        if self.disk:
+            files += [self.disk.image, *([self.disk.backing] if self.disk.backing else [])]
         return [*(path.parent for path in files), *([self.saved] if self.saved else [])]

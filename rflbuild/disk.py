@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rflbuild.initramfs import serving
 from rflbuild.render import render
+from rflbuild.session import Session
 from rflbuild.ssh import Access
 
 MEMORY = "512M"  # the least that systemd and what runs under it is given
@@ -17,7 +18,8 @@ class Disk:
     """An image with a whole userland, and how one gets into it.
 
     `image` is never written to: a run works on an overlay that goes with it, or on
-    `overlay`, which stays. `initrd` is the image's own, if it needs one. `user` and
+    `overlay`, which stays. `backing` is what the image itself lies on, if it is an overlay
+    of ours. `initrd` is the image's own, if it needs one. `user` and
     `password` are the console's; `access` is by SSH, if it is known how.
     """
 
@@ -26,6 +28,7 @@ class Disk:
     format: str = "qcow2"
     initrd: Path | None = None
     overlay: Path | None = None
+    backing: Path | None = None
     root: str = "/dev/vda"
     user: str = "root"
     password: str = "root"  # as the Debian Quick Image Baker and courses have it
@@ -39,12 +42,16 @@ class Disk:
         kernel-command-line(7), systemd.net-naming-scheme(7)).
         """
         quiet = ["systemd.show_status=false", f"systemd.mask=serial-getty@{console}.service"]
-        return [f"root={self.root}", "rw", "net.ifnames=0", *quiet]
+        # A terminal whose kind is known is not asked for its size, which takes a second.
+        plain = ["systemd.tty.term.hvc0=dumb", "systemd.tty.rows.hvc0=24"]
+        plain.append("systemd.tty.columns.hvc0=80")
+        return [f"root={self.root}", "rw", "net.ifnames=0", *quiet, *plain]
 
-    def folders(self) -> list[Path]:
-        """The folders that QEMU reads."""
-        files = [self.image, *([self.initrd] if self.initrd else [])]
-        return [path.parent for path in files]
+    def lay_over(self, session: Session, path: Path) -> None:
+        """Make an overlay on the image: a qcow2 file that takes what the guest writes."""
+        from rflbuild import image  # which only guests on a disk need
+
+        image.lay_over(session, self.image, self.format, path)
 
 
 def script(templates: Path) -> str:

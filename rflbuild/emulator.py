@@ -112,9 +112,10 @@ class Emulator:
             snapshot.resume(self.qmp, self._state)
         except RflError as error:
             snapshot.discard(self._session, self._boot)
+            words = self.log.read_text(errors="replace").strip().splitlines()
             raise environment_error(
-                f"QEMU cannot go on from the guest that was saved ({error.sentence}), which is "
-                "removed now: try again"
+                f"QEMU cannot go on from the guest that was saved "
+                f"({words[-1] if words else error.sentence}), which is removed now: try again"
             ) from error
 
     def _inside(self) -> list[str]:

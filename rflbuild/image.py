@@ -109,6 +109,42 @@ def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> 
     return Image(folder / "disk.qcow2", its_key, folder / "id_ed25519", folder / "known_hosts")
 
 
+def lay_over(session: Session, base: Path, format_name: str, path: Path) -> None:
+    """Make a qcow2 file on top of an image, which takes what is written."""
+    words = ["create", "-q", "-f", "qcow2", "-F", format_name, "-b", str(base), str(path)]
+    _qemu_img(session, words, read=base.parent, write=path.parent)
+
+
+def backing_file(session: Session, path: Path) -> Path | None:
+    """What a qcow2 file lies on; None if it is none, or lies on nothing."""
+    words = ["info", "--force-share", "--output=json", str(path)]
+    told = json.loads(_qemu_img(session, words, read=path.parent))
+    name = told.get("backing-filename")
+    return Path(name) if name else None
+
+
+def _qemu_img(
+    session: Session, words: Sequence[str], *, read: Path, write: Path | None = None
+) -> str:
+    argv = sandbox.enter(
+        tools(session),
+        ["qemu-img", *words],
+        cwd=Path("/"),
+        read=[read],
+        write=[write] if write else [],
+    )
+    done = session.processes.run(argv, timeout=_TIMEOUT)
+    if done.status:
+        said = (done.output.strip().splitlines() or ["no output"])[-1]
+        raise session.store.full_disk() or environment_error(said)
+    return done.output
+
+
+def tools(session: Session) -> Path:
+    """The private root with the image's tools, made if it is not there."""
+    return private_root.build(session, _TOOLS, toolchain.recipe(session)[0], recipe(session).tools)
+
+
 def _make(
     session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
 ) -> None:

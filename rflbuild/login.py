@@ -13,8 +13,10 @@ from rflbuild.verdict import environment_error
 Expect = Callable[[re.Pattern[bytes], float, str], re.Match[bytes]]
 
 _LOGIN = re.compile(rb"login: *$")
-_PASSWORD = re.compile(rb"[Pp]assword: *$|(?P<prompt>[#$] ?)$")
-_ANSWER = re.compile(rb"(?P<denied>[Ll]ogin incorrect)|@rfl-in@\s")
+_PROMPT = rb"(?P<prompt>[#$%>] ?(?:\x1b\[[?0-9;]*[a-z])*)$"
+_PASSWORD = re.compile(rb"[Pp]assword: *$|" + _PROMPT)
+_SHELL = re.compile(rb"[Ll]ogin incorrect|" + _PROMPT)
+_IN = re.compile(rb"@rfl-in@\s")
 _TIMEOUT = 60.0  # seconds from the prompt to a shell; an emulated Debian needs two
 _LINE = 76  # a terminal takes 4095 bytes a line at most (termios(3), canonical mode)
 
@@ -29,17 +31,19 @@ def log_in(
     """
     expect(_LOGIN, timeout, "the image showed no login prompt on hvc0")
     send(f"{disk.user}\n".encode())
-    asked = expect(_PASSWORD, _TIMEOUT, f"the image did not ask for {disk.user}'s password")
-    if not asked["prompt"]:
+    match = expect(_PASSWORD, _TIMEOUT, f"the image did not ask for {disk.user}'s password")
+    if not match["prompt"]:
         send(f"{disk.password}\n".encode())
-    # The quotes keep the terminal's echo of this line from being taken for its answer.
-    send(b"stty -echo; echo @rfl-'in'@\n")
-    match = expect(_ANSWER, _TIMEOUT, f"no shell came after {disk.user} had logged in")
-    if match["denied"]:
+        # What is typed sooner is lost: the terminal is flushed when it echoes again.
+        match = expect(_SHELL, _TIMEOUT, f"no shell came after {disk.user} had logged in")
+    if not match["prompt"]:
         raise environment_error(
             f"{disk.image} does not let {disk.user} in with the password `{disk.password}`: "
-            "an image is logged into as root/root, or by SSH with --over ssh and --identity"
+            "an image is logged into as root/root, or by SSH with --over-ssh and --identity"
         )
+    # The quotes keep the terminal's echo of this line from being taken for its answer.
+    send(b"stty -echo; echo @rfl-'in'@\n")
+    expect(_IN, _TIMEOUT, f"{disk.user}'s shell does not answer")
     lines = textwrap.wrap(base64.b64encode(script.encode()).decode(), _LINE)
     typed = "\n".join(["exec sh", "base64 -d >/run/rflbuild.sh <<E", *lines, "E"])
     send(f"{typed}\nexec sh /run/rflbuild.sh\n".encode())

@@ -39,7 +39,9 @@ _TAKE_PACKAGES = 'mkdir -p "$1"/var/cache/apt/archives; find {0} -name "*.deb" -
 _KEEP_PACKAGES = 'find "$1"/var/cache/apt/archives -maxdepth 1 -name "*.deb" -exec cp --link --no-clobber -t {0} {{}} +'
 _PASSWORD = 'echo root:root | chroot "$1" chpasswd'
 _NO_HOST_KEYS = 'rm -f "$1"/etc/ssh/ssh_host_*'
-_UNPACK = 'tar --extract --xattrs --xattrs-include="*" --exclude="./dev/*" --directory="$1" --file={0}'
+_UNPACK = (
+    'tar --extract --xattrs --xattrs-include="*" --exclude="./dev/*" --directory="$1" --file={0}'
+)
 # The way in which mmdebstrap itself has apt call the root's dpkg.
 _INSTALL = (
     'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes -oDir::Bin::dpkg=env '
@@ -61,9 +63,7 @@ def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> st
     return key_of("rootfs", _RECIPE, arch.debian, suite, sorted(packages), session.mirror)
 
 
-def build(
-    session: Session, arch: Arch, suite: str, packages: Sequence[str], tools: Path
-) -> Path:
+def build(session: Session, arch: Arch, suite: str, packages: Sequence[str], tools: Path) -> Path:
     """A tar with these packages installed; made once. `tools` is a root with qemu-user."""
 
     def make(into: Path) -> None:
@@ -102,7 +102,9 @@ def _mmdebstrap(
     packages = session.store.work("packages", name)
     log = session.store.work("logs", "image") / f"{name}.log"
     scratch = tar.with_name("root")
-    take, keep = (hook.format(shlex.quote(str(packages))) for hook in (_TAKE_PACKAGES, _KEEP_PACKAGES))
+    take, keep = (
+        hook.format(shlex.quote(str(packages))) for hook in (_TAKE_PACKAGES, _KEEP_PACKAGES)
+    )
     argv = [
         "mmdebstrap",
         "--mode=root",

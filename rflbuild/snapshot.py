@@ -70,7 +70,8 @@ def of(session: Session, boot: Boot, folder: Path) -> Boot:
         session.terminal.note(f"{error.sentence}: each run boots")
         return boot
     if boot.disk:
-        disk = replace(boot.disk, image=saved / _OVERLAY, format="qcow2")
+        image = saved / _OVERLAY
+        disk = replace(boot.disk, image=image, format="qcow2", backing=boot.disk.image)
         return replace(boot, disk=disk, saved=saved)
     return replace(boot, saved=saved)
 

@@ -22,11 +22,12 @@ _PAUSE = 0.1  # seconds between two looks at a port
 class Access:
     """How SSH gets in: the private key, and the file with the guest's host keys.
 
-    Host keys are filed under the name `alias` (ssh_config(5), HostKeyAlias).
+    Host keys are filed under the name `alias` (ssh_config(5), HostKeyAlias). Those of an
+    image of the user's are not known; what comes by a port of our own QEMU's is believed.
     """
 
     identity: Path
-    known_hosts: Path
+    known_hosts: Path | None
     alias: str = "rflbuild-guest"
 
 
@@ -45,9 +46,9 @@ Host {HOST}
     User root
     IdentityFile {access.identity}
     IdentitiesOnly yes
-    UserKnownHostsFile {access.known_hosts}
+    UserKnownHostsFile {access.known_hosts or "/dev/null"}
     HostKeyAlias {access.alias}
-    StrictHostKeyChecking yes
+    StrictHostKeyChecking {"yes" if access.known_hosts else "no"}
     PasswordAuthentication no
     LogLevel ERROR
 """

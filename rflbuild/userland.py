@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rflbuild.arch import Arch
 from rflbuild.chain import Links, Request
 from rflbuild.disk import Disk
 from rflbuild.session import Session
+from rflbuild.ssh import Access
 from rflbuild.verdict import usage_error
 
 KINDS = ("initramfs", "debian")
@@ -94,16 +96,39 @@ def _own(choice: Choice) -> Disk:
         format_name = "qcow2" if file.read(4) == _QCOW2 else "raw"
     initrd = _file(choice.initrd) if choice.initrd else None
     root = choice.root or ("LABEL=rootfs" if initrd else "/dev/vda")
-    return Disk(image.name, image, format_name, initrd, root=root)
+    access = None
+    if choice.identity:
+        access = Access(_file(choice.identity), None)
+    return Disk(image.name, image, format_name, initrd, root=root, access=access)
+
+
+def _debian(session: Session, arch: Arch, links: Links) -> Disk:
+    from rflbuild import image  # which only this guest needs
+
+    begun = time.monotonic()
+    cached = image.has(session, arch, "", ())
+    made = image.build(session, arch, "", ())
+    links.add("image", f"Debian {arch.name}", made.key, time.monotonic() - begun, cached=cached)
+    return Disk("Debian", made.disk, access=Access(made.identity, made.known_hosts))
+
+
+def _overlay(session: Session, disk: Disk, path: Path) -> Path:
+    """The overlay of --persist, made if it is not there; RflError(usage) if it is another's."""
+    from rflbuild import image
+
+    if not path.parent.is_dir():
+        raise usage_error(f"--persist: there is no folder {path.parent}")
+    if not path.exists():
+        disk.lay_over(session, path)
+        return path
+    base = image.backing_file(session, path)
+    if base != disk.image:
+        raise usage_error(
+            f"--persist: {path} was made on {base or 'nothing'}, and not on {disk.image}: "
+            "give another file"
+        )
+    return path
 
 
 def _file(text: str) -> Path:
     return Path(text).expanduser().absolute()
-
-
-def _debian(session: Session, arch: Arch, links: Links) -> Disk:
-    raise NotImplementedError
-
-
-def _overlay(session: Session, disk: Disk, path: Path) -> Path:
-    raise NotImplementedError

@@ -14,6 +14,7 @@ from rflbuild.login import log_in
 from rflbuild.verdict import RflError, Verdict
 
 DISK = Disk("image", Path("/images/image.qcow2"))
+PROMPT = b"\r\nroot@debian:~# \x1b[?2004h"
 SCRIPT = "echo one\n" * 100
 
 
@@ -42,7 +43,7 @@ def script_in(typed: bytes) -> str:
 
 
 def test_the_password_is_given_when_it_is_asked_for() -> None:
-    terminal = Terminal([b"\r\nrflbuild login: ", b"Password: ", b"# @rfl-in@\r\n"])
+    terminal = Terminal([b"\r\nrflbuild login: ", b"Password: ", PROMPT, b"@rfl-in@\r\n"])
 
     terminal.log_in()
 
@@ -59,7 +60,7 @@ def test_an_account_without_a_password_is_not_given_one() -> None:
 
 
 def test_the_script_takes_the_place_of_the_shell() -> None:
-    terminal = Terminal([b"login: ", b"Password: ", b"@rfl-in@\n"])
+    terminal = Terminal([b"login: ", b"Password: ", PROMPT, b"@rfl-in@\n"])
 
     terminal.log_in()
 
@@ -68,7 +69,7 @@ def test_the_script_takes_the_place_of_the_shell() -> None:
 
 
 def test_no_line_is_longer_than_a_terminal_takes() -> None:
-    terminal = Terminal([b"login: ", b"Password: ", b"@rfl-in@\n"])
+    terminal = Terminal([b"login: ", b"Password: ", PROMPT, b"@rfl-in@\n"])
 
     terminal.log_in()
 
@@ -76,7 +77,7 @@ def test_no_line_is_longer_than_a_terminal_takes() -> None:
 
 
 def test_the_echo_of_what_is_typed_is_no_answer() -> None:
-    terminal = Terminal([b"login: ", b"Password: ", b"stty -echo; echo @rfl-'in'@\r\n"])
+    terminal = Terminal([b"login: ", b"Password: ", PROMPT, b"stty -echo; echo @rfl-'in'@\r\n"])
 
     with pytest.raises(RflError) as caught:
         terminal.log_in()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rflbuild import userland
+from rflbuild import arch, userland
 from rflbuild.arch import Arch
 from rflbuild.chain import Links, Request
 from rflbuild.session import Session
 from rflbuild.userland import Choice
 from rflbuild.verdict import RflError, Verdict
+
+
+@pytest.fixture
+def arm(repository: Path) -> Arch:
+    return arch.load(repository / "configs", "arm64")
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def test_an_unknown_guest_is_told_the_known_ones() -> None:
 
 @pytest.mark.parametrize("option", ["initrd", "root", "identity"])
 def test_what_is_about_an_image_needs_one(option: str) -> None:
-    assert "--image" in refused(Choice("debian", **{option: "x"}))
+    assert "--image" in refused(replace(Choice("debian"), **{option: "x"}))
 
 
 @pytest.mark.parametrize(
@@ -70,12 +76,12 @@ def test_the_kernels_options_are_added_once() -> None:
     assert userland.request_for(Choice("debian"), request) == request
 
 
-def test_an_initramfs_has_no_disk(session: Session, shipped: Arch) -> None:
+def test_an_initramfs_has_no_disk(session: Session, arm: Arch) -> None:
     assert userland.prepare(session, Choice(), arm, Links(session)) is None
 
 
 def test_the_format_of_an_image_is_what_its_file_says(
-    session: Session, shipped: Arch, image: Path, tmp_path: Path
+    session: Session, arm: Arch, image: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "image"
     raw.write_bytes(bytes(512))
@@ -90,7 +96,7 @@ def test_the_format_of_an_image_is_what_its_file_says(
 
 
 def test_with_an_initrd_the_root_is_found_by_its_label(
-    session: Session, shipped: Arch, image: Path
+    session: Session, arm: Arch, image: Path
 ) -> None:
     choice = Choice(image=str(image), initrd=str(image))
 
