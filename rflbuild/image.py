@@ -46,6 +46,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: str
     size: str
     packages: tuple[str, ...]
+    enable: tuple[str, ...]
     mask: tuple[str, ...]
     tools: tuple[str, ...]
 
@@ -89,7 +90,7 @@ def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> st
     }
     base = rootfs.key(session, arch, suite or made.suite, made.packages)
     more = sorted(set(packages) - set(made.packages))
-    return key_of("image", _RECIPE, base, more, made.size, made.mask, texts)
+    return key_of("image", _RECIPE, base, more, made.size, _links(made), texts)
 
 
 def has(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> bool:
@@ -159,7 +160,7 @@ def _make(
     keys = _keys(session, tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
-    status = compose(root, tree, files, made.mask)
+    status = compose(root, tree, files, _links(made))
     (into / "packages.json").write_text(json.dumps(private_root.versions(status), indent=1))
     ext4 = ["mke2fs", "-q", "-t", "ext4", "-L", LABEL, "-m", "1", "-d", str(tree)]
     _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
@@ -199,14 +200,23 @@ def _templates(session: Session) -> dict[str, str]:
     return files
 
 
-def compose(root: Path, tree: Path, files: Mapping[str, str], mask: Sequence[str]) -> str:
+def _links(made: Recipe) -> dict[str, str]:
+    """The image's symbolic links, as systemctl makes them; what each of them leads to."""
+    units = "etc/systemd/system"
+    wanted = f"{units}/multi-user.target.wants"
+    return {
+        "etc/systemd/network/99-default.link": "/dev/null",  # keep the kernel's names
+        **{f"{units}/{unit}": "/dev/null" for unit in made.mask},
+        **{f"{wanted}/{unit}": f"/usr/lib/systemd/system/{unit}" for unit in made.enable},
+    }
+
+
+def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str, str]) -> str:
     """Write the tar `tree`: that of `root` with files of ours; returns dpkg's status file.
 
-    A file that is there is replaced. Units to mask become links to /dev/null.
+    A file that is there is replaced.
     """
     now = int(time.time())
-    links = {f"etc/systemd/system/{unit}": "/dev/null" for unit in mask}
-    links["etc/systemd/network/99-default.link"] = "/dev/null"  # keep the kernel's names
     # systemd's first-boot work was done by the packages' scripts (systemd.unit(5),
     # ConditionNeedsUpdate=); it would be done again at each boot.
     stamps = dict.fromkeys(("etc/.updated", "var/.updated"), "")
