@@ -22,7 +22,7 @@ from typing import Any, Self
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-from rflbuild import ssh
+from rflbuild import delivery, ssh
 from rflbuild.boot import BOOT_TIMEOUT, Boot
 from rflbuild.console import DRAIN, OWN
 from rflbuild.disk import Disk
@@ -31,7 +31,7 @@ from rflbuild.klog import Splat
 from rflbuild.login import log_in
 from rflbuild.peer import Peer
 from rflbuild.session import Session
-from rflbuild.store import write_atomically
+from rflbuild.store import remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
 
 
@@ -57,11 +57,15 @@ class Guest:
         self._emulator: Emulator | None = None
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
-        self._payload = 0
         self._begun = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
+            if self._boot.files == "share":
+                folder = self._folder / "files"
+                self._stack.callback(remove_tree, folder)
+                self._boot = delivery.with_share(self._boot, folder)
+            self._delivery = delivery.of(self._session, self._boot)
             self._variables: Mapping[str, str] = {}
             if self._boot.machine.peer:
                 self._variables = self._stack.enter_context(Peer()).variables()
@@ -96,8 +100,7 @@ class Guest:
         if boot.disk:
             self.run(f"date -s @{int(time.time())}", timeout)
         for name, value in self._variables.items():
-            words = f"export {name}={value}"
-            self._run(words, words, timeout)
+            self.tell(f"export {name}={value}", timeout)
         self.boot_seconds = time.monotonic() - self._begun
 
     def _serve_on_disk(self, disk: Disk, timeout: float) -> None:
@@ -115,7 +118,7 @@ class Guest:
         self._stack.enter_context(ours)
         with theirs, (self._folder / "ssh.log").open("wb") as log:
             child = self._session.processes.start(
-                ssh.command(config, f"exec sh -c {shlex.quote(script)}"),
+                ssh.command(config, f"exec sh -c {shlex.quote(script)} 2>&1"),
                 stdin=theirs.fileno(),
                 output=theirs.fileno(),
                 errors=log,
@@ -168,18 +171,23 @@ class Guest:
         self._folder = folder
 
     def put(self, files: Mapping[str, Path]) -> None:
-        """Bring files into the guest's /modules, by name, over the disk that waits for them.
+        """Make files ready for the guest's /modules, by name, while it boots.
 
         It can be done again with other files, for `unpack` to bring in beside the former.
         """
-        self._payload = self._qemu.put(files)
+        self._delivery.put(self, files)
 
     def unpack(self, timeout: float = BOOT_TIMEOUT) -> None:
-        """Let the guest unpack what `put` brought."""
-        words = f"unpack {self._payload}"
-        answer = self._run(words, words, timeout)
-        if answer.status:
-            raise environment_error(f"the guest cannot read its disk: {answer.output.strip()}")
+        """Let what `put` made ready come into the guest."""
+        self._delivery.bring(self, timeout)
+
+    def fill_disk(self, files: Mapping[str, Path]) -> int:
+        """Write files to the disk that is there for them; see Emulator.put."""
+        return self._qemu.put(files)
+
+    def tell(self, words: str, timeout: float) -> Answer:
+        """Give what serves us in the guest a command of its own; see templates/guest."""
+        return self._run(words, words, timeout)
 
     def run(self, command: str, timeout: float) -> Answer:
         """Run a shell command in the guest, in a shell of its own.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import time
 import uuid
@@ -32,6 +33,9 @@ NAMESERVER = "10.0.2.3"  # of QEMU's user network
 _RECIPE = 1  # raise it when the way an image is made changes
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
+# debugfs goes on after an error, and ends with 0. What it echoes, and that the folder is
+# there already, is none.
+_NO_FAULT = re.compile(r"debugfs|Allocated inode|mkdir: .*exists|$")
 _TOOLS = PrivateRoot(
     "the root with the image's tools",
     gigabytes=0.5,
@@ -114,6 +118,42 @@ def lay_over(session: Session, base: Path, format_name: str, path: Path) -> None
     """Make a qcow2 file on top of an image, which takes what is written."""
     words = ["create", "-q", "-f", "qcow2", "-F", format_name, "-b", str(base), str(path)]
     _qemu_img(session, words, read=base.parent, write=path.parent)
+
+
+def write_files(
+    session: Session,
+    base: Path,
+    format_name: str,
+    path: Path,
+    files: Mapping[str, Path],
+    folder: str,
+) -> None:
+    """Copy an image to a raw one, and write files into a folder of its file system.
+
+    The folder is made. By debugfs(8), which mounts nothing; the image holds one file
+    system, and no partitions.
+    """
+    words = ["convert", "-f", format_name, "-O", "raw", str(base), str(path)]
+    _qemu_img(session, words, read=base.parent, write=path.parent)
+    commands = [f"mkdir {folder}"]
+    commands += [f"write {source} {folder}/{name}" for name, source in files.items()]
+    script = "\n".join(commands)
+    shell = ["sh", "-c", 'printf "%s\\n" "$1" | debugfs -w -f - "$2" 2>&1', "sh", script, str(path)]
+    argv = sandbox.enter(
+        tools(session),
+        shell,
+        cwd=path.parent,
+        read=sorted({source.parent for source in files.values()}),
+        write=[path.parent],
+    )
+    done = session.processes.run(argv, timeout=_TIMEOUT)
+    faults = [line for line in done.output.splitlines() if not _NO_FAULT.match(line)]
+    if done.status or faults:
+        said = (faults or done.output.strip().splitlines() or ["no output"])[-1]
+        raise session.store.full_disk() or environment_error(
+            f"debugfs cannot write into {base} ({said}): it has to hold a file system of ext4, "
+            "and no partitions"
+        )
 
 
 def backing_file(session: Session, path: Path) -> Path | None:

@@ -35,8 +35,15 @@ def _can_be_saved(boot: Boot) -> bool:
     of the user's belong to one run, and what a host's CPU can do to one host.
     """
     disk = boot.disk
-    owned = boot.person or boot.shares or boot.gdb or boot.over_ssh or (disk and disk.overlay)
-    return boot.accelerator == "tcg" and not owned
+    owned = (
+        boot.person,
+        boot.shares,
+        boot.gdb,
+        boot.over_ssh,
+        disk and disk.overlay,
+        boot.files in ("share", "image"),
+    )
+    return boot.accelerator == "tcg" and not any(owned)
 
 
 def of(session: Session, boot: Boot, folder: Path) -> Boot:

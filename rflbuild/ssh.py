@@ -66,7 +66,12 @@ def visit(session: Session, config_file: Path, *words: str) -> int:
 
 def copy(session: Session, config_file: Path, source: str, destination: str) -> int:
     """Copy by scp, folders with all that is in them; its exit status."""
-    return _foreground(session, ["scp", "-r", "-F", str(config_file), source, destination])
+    return _foreground(session, copying(config_file, source, destination))
+
+
+def copying(config_file: Path, source: str, destination: str) -> list[str]:
+    """The command line of an scp; a path in the guest is `guest:PATH`."""
+    return ["scp", "-r", "-F", str(config_file), source, destination]
 
 
 def _foreground(session: Session, argv: list[str]) -> int:

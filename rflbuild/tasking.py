@@ -41,6 +41,7 @@ _GUEST: Mapping[str, tuple[Any, str]] = {
     "identity": ("", "a private key of your image's root user, for SSH"),
     "persist": ("", "a file that keeps what the guest writes; made if it is not there"),
     "over_ssh": (False, "commands and files go into the guest by SSH alone"),
+    "files": ("", "how files come in: disk (default), ssh, share, image (before the boot)"),
     "fresh": (False, "boot, and do not go on from where an earlier run had booted to"),
 }
 _JSON: Mapping[str, tuple[Any, str]] = {
@@ -127,6 +128,7 @@ def _run_of(options: Mapping[str, Any]) -> Run:
         options.get("identity", ""),
         options.get("persist", ""),
         options.get("over_ssh", False),
+        options.get("files", ""),
         options.get("fresh", False),
     )
     manner = Options(options.get("jobs", 0), options.get("json", False), options["debug"])

@@ -15,12 +15,14 @@ from rflbuild import (
     accelerator,
     chain,
     decode,
+    delivery,
     guest,
     initramfs,
     kconfig,
     module,
     program,
     report,
+    share,
     snapshot,
     steps,
     symbols,
@@ -151,11 +153,15 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
     target, planned = targets.plan(session, target, request, links)
     kernel = chain.build_kernel(session, planned, links)
     disk = userland.prepare(session, order.choice, kernel.arch, links)
-    boot = boot_for(session, kernel, target.spec, disk, over_ssh=order.choice.over_ssh)
+    boot = boot_for(session, kernel, target.spec, disk, order.choice)
     if not (order.choice.fresh or kernel.source.mutable or target.in_tree):
         boot = snapshot.of(session, boot, result.folder)
     describe(result, kernel, boot)
-    with Guest(session, boot, result.folder) as running:
+    with contextlib.ExitStack() as stack:
+        if boot.files == "image":  # they have to be there before the boot
+            files, _ = load(session, target, kernel, links, result)
+            boot = stack.enter_context(delivery.into_image(session, boot, files, result.folder))
+        running = stack.enter_context(Guest(session, boot, result.folder))
         result.guest["command"] = shlex.join(running.command)
         files, names = load(session, target, kernel, links, result)
         symbols.write(symbols.of(kernel, files, target.module, target.in_kernel), result.folder)
@@ -187,11 +193,14 @@ def boot_for(
     kernel: Kernel,
     spec: TestSpec,
     disk: Disk | None = None,
+    choice: Choice | None = None,
     *,
     person: bool = False,
-    over_ssh: bool = False,
 ) -> Boot:
     """The guest of a test: the kernel, its root and the machine that the test names."""
+    choice = choice or Choice()
+    if choice.way == "share":
+        share.require(kernel)
     if disk:
         root = disk.initrd
     else:
@@ -207,7 +216,8 @@ def boot_for(
         session.workspace.templates,
         person,
         disk=disk,
-        over_ssh=over_ssh,
+        over_ssh=choice.over_ssh,
+        files=choice.way,
     )
 
 

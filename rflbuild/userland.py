@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rflbuild import delivery
 from rflbuild.arch import Arch
 from rflbuild.chain import Links, Request
 from rflbuild.disk import Disk
@@ -24,7 +25,8 @@ class Choice:
 
     `image` is a disk of the user's own, with `initrd` and `root` if its root is not the
     whole disk, and `identity`, a private key of its root user. `persist` is an overlay
-    that stays. With `over_ssh` commands and files go by SSH alone. A `fresh` guest boots,
+    that stays. With `over_ssh` commands go by SSH alone, and `files` is how files come in,
+    one of delivery's ways (by default the disk, or SSH with `over_ssh`). A `fresh` guest boots,
     where else it may go on from where an earlier one had booted to.
     """
 
@@ -35,7 +37,13 @@ class Choice:
     identity: str = ""
     persist: str = ""
     over_ssh: bool = False
+    files: str = ""
     fresh: bool = False
+
+    @property
+    def way(self) -> str:
+        """How files come in."""
+        return self.files or ("ssh" if self.over_ssh else "disk")
 
     @property
     def on_disk(self) -> bool:
@@ -46,7 +54,7 @@ class Choice:
         """The options that make this choice again; what is the default is left out."""
         default = Choice()
         words = [] if self.kind == default.kind else ["--guest", self.kind]
-        for name in ("image", "initrd", "root", "identity", "persist"):
+        for name in ("image", "initrd", "root", "identity", "persist", "files"):
             if getattr(self, name):
                 words += [f"--{name}", getattr(self, name)]
         flags = {"--over-ssh": self.over_ssh, "--fresh": self.fresh}
@@ -64,6 +72,14 @@ def check(choice: Choice) -> None:
         if getattr(choice, option) and not choice.on_disk:
             shown = option.replace("_", "-")
             raise usage_error(f"--{shown} needs a guest on a disk: give --guest debian or --image")
+    if choice.files and choice.files not in delivery.WAYS:
+        raise usage_error(
+            f"--files: unknown way `{choice.files}`; there are: {', '.join(delivery.WAYS)}"
+        )
+    if choice.files in ("ssh", "image") and not choice.on_disk:
+        raise usage_error(
+            f"--files {choice.files} needs a guest on a disk: give --guest debian or --image"
+        )
     for option in ("image", "initrd", "identity"):
         if getattr(choice, option) and not _file(getattr(choice, option)).is_file():
             raise usage_error(f"--{option}: there is no file {getattr(choice, option)}")

@@ -91,8 +91,8 @@ def shell(
     In a guest on a disk the prompt comes by SSH, or is the login's if no key is known
     or it is asked for.
     """
+    from rflbuild import delivery, report, share, symbols, testrun
     from rflbuild import gdb as debugger
-    from rflbuild import report, share, symbols, testrun
     from rflbuild.guest import Guest
 
     userland.check(choice)
@@ -125,10 +125,12 @@ def shell(
         debugger.write_attach(session, built, known, folder)
     person = sys.stdin.isatty() and sys.stdout.isatty()
     by_ssh = person and not at_login and disk is not None and disk.access is not None
-    boot = testrun.boot_for(
-        session, built, spec, disk, person=person and not by_ssh, over_ssh=choice.over_ssh
-    )
-    with Guest(session, replace(boot, shares=shares, gdb=gdb), folder) as running:
+    boot = testrun.boot_for(session, built, spec, disk, choice, person=person and not by_ssh)
+    boot = replace(boot, shares=shares, gdb=gdb)
+    with (
+        delivery.into_image(session, boot, files, folder) as ready,
+        Guest(session, ready, folder) as running,
+    ):
         running.put(files)
         for each in shares:
             how = " (read-only)" if each.read_only else ""

@@ -38,7 +38,7 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
     built = chain.build_kernel(session, chain.plan(session, wanted, links), links)
     disk = userland.prepare(session, choice, built.arch, links)
     folder, _ = report.open_folder(session.workspace.results, "ssh")
-    boot = testrun.boot_for(session, built, TestSpec(), disk)
+    boot = testrun.boot_for(session, built, TestSpec(), disk, choice)
     with Guest(session, boot, folder) as guest:
         config = guest.reach_by_ssh(boot.patience)
         return ssh.visit(session, config, *([command] if command else []))

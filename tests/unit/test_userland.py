@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,9 +40,12 @@ def test_an_unknown_guest_is_told_the_known_ones() -> None:
     assert "initramfs, debian" in sentence
 
 
-@pytest.mark.parametrize("option", ["initrd", "root", "identity"])
-def test_what_is_about_an_image_needs_one(option: str) -> None:
-    assert "--image" in refused(replace(Choice("debian"), **{option: "x"}))
+@pytest.mark.parametrize(
+    "choice",
+    [Choice("debian", initrd="x"), Choice("debian", root="x"), Choice("debian", identity="x")],
+)
+def test_what_is_about_an_image_needs_one(choice: Choice) -> None:
+    assert "--image" in refused(choice)
 
 
 @pytest.mark.parametrize(
