@@ -27,6 +27,7 @@ from rflbuild.boot import BOOT_TIMEOUT, Boot
 from rflbuild.console import DRAIN, OWN
 from rflbuild.disk import Disk
 from rflbuild.emulator import Emulator
+from rflbuild.iperf3 import Iperf3
 from rflbuild.klog import Splat
 from rflbuild.login import log_in
 from rflbuild.peer import Peer
@@ -66,9 +67,7 @@ class Guest:
                 self._stack.callback(remove_tree, folder)
                 self._boot = delivery.with_share(self._boot, folder)
             self._delivery = delivery.of(self._session, self._boot)
-            self._variables: Mapping[str, str] = {}
-            if self._boot.machine.peer:
-                self._variables = self._stack.enter_context(Peer()).variables()
+            self._variables = self._serve_network()
             self._qemu = self._emulator = Emulator(
                 self._session, self._boot, self._folder, self._variables
             )
@@ -83,6 +82,16 @@ class Guest:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _serve_network(self) -> dict[str, str]:
+        """Start the servers that the machine names; how the guest learns where they are."""
+        variables: dict[str, str] = {}
+        if self._boot.machine.peer:
+            variables |= self._stack.enter_context(Peer()).variables()
+        if self._boot.machine.iperf3:
+            server = Iperf3(self._session, self._folder / "iperf3.log")
+            variables |= self._stack.enter_context(server).variables()
+        return variables
 
     def wait_until_ready(self, timeout: float | None = None) -> None:
         """Wait until the guest's shell answers; `timeout` is the boot's patience by default.

@@ -268,7 +268,8 @@ def _sources(workspace: Workspace, module: Module) -> dict[Path, Path]:
     if requirements.read(module.directory).bindings:
         shipped = workspace.templates / requirements.BINDINGS
         found = {relative: shipped / relative for relative in files(shipped)} | found
-    found.pop(Path("test.yaml"), None)  # no build reads it: another test is no other module
+    for test in ("test.yaml", "test-debian.yaml"):  # no build reads it
+        found.pop(Path(test), None)
     return dict(sorted(found.items()))
 
 

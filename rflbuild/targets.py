@@ -18,6 +18,8 @@ from rflbuild.store import key_of, write_atomically
 from rflbuild.testspec import TestSpec
 from rflbuild.verdict import usage_error
 
+_ON_DISK = "test-debian.yaml"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -154,6 +156,14 @@ def for_kernel(session: Session, target: Target, source: Source) -> Target:
     rendered = Module(target.name, folder, f"templates/{target.name}")
     spec = testspec.read(folder / "test.yaml")
     return replace(target, module=rendered, spec=spec, files=folder, kind=None)
+
+
+def on_disk(target: Target) -> Target:
+    """The target as a guest on a disk tests it: by its test-debian.yaml, if it has one."""
+    own = target.files / _ON_DISK
+    if not target.module or not own.is_file():
+        return target
+    return replace(target, spec=testspec.read(own))
 
 
 def _render(folder: Path, files: Mapping[str, str]) -> None:

@@ -151,6 +151,8 @@ def bounded(timeout: float | None) -> Iterator[None]:
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
     request = userland.request_for(order.choice, order.request)
     target, planned = targets.plan(session, target, request, links)
+    if order.choice.on_disk:
+        target = targets.on_disk(target)
     kernel = chain.build_kernel(session, planned, links)
     disk = userland.prepare(session, order.choice, kernel.arch, links)
     boot = boot_for(session, kernel, target.spec, disk, order.choice)

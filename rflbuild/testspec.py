@@ -25,7 +25,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     """The guest: memory as QEMU's -m takes it, CPUs, -netdev and -device arguments.
 
     `network` is a virtio card in QEMU's user network; `peer` is a server for it
-    and for `netdevs` of the kind `user` (peer.py).
+    and for `netdevs` of the kind `user` (peer.py), `iperf3` another (iperf3.py).
     """
 
     memory: str = "256M"
@@ -34,6 +34,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     netdevs: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     peer: bool = False
+    iperf3: bool = False
     append: str = ""  # further words on the kernel's command line
 
     def check(self) -> None:
