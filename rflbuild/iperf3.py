@@ -52,7 +52,7 @@ class Iperf3:
         deadline = time.monotonic() + _TIMEOUT
         while child.poll() is None and time.monotonic() < deadline:
             # A connection would be taken for a client, so the kernel's list is looked at.
-            if _is_listened_to(self.port):
+            if is_listened_to(self.port):
                 self._stack.callback(self._session.processes.stop, child)
                 return True
             time.sleep(0.02)
@@ -60,7 +60,7 @@ class Iperf3:
         return False
 
 
-def _is_listened_to(port: int) -> bool:
+def is_listened_to(port: int) -> bool:
     """Whether somebody listens on a TCP port of the host's loopback (proc_net_tcp.rst)."""
     rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
     fields = (row.split() for row in rows)

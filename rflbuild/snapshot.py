@@ -53,8 +53,10 @@ def of(session: Session, boot: Boot, folder: Path) -> Boot:
     """
     from rflbuild.guest import Guest
 
+    if not _can_be_saved(boot):
+        return boot
     noted = f"unsaved-{key(boot)}"
-    if not _can_be_saved(boot) or session.store.noted(noted):
+    if session.store.noted(noted):
         return boot
 
     def make(into: Path) -> None:

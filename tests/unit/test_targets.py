@@ -184,6 +184,18 @@ def test_a_modules_own_test_is_taken_before_the_one_of_its_name(
     assert titles(targets.find(session, "mine")) == ["run own"]
 
 
+def test_a_guest_on_a_disk_has_a_test_of_its_own_if_there_is_one(session: Session) -> None:
+    folder = make_module(session.workspace.modules / "blinky", "steps: [{run: one}]")
+    target = targets.find(session, "blinky")
+
+    assert titles(targets.on_disk(target)) == ["run one"]
+
+    (folder / "test-debian.yaml").write_text("steps: [{run: other}]")
+
+    assert titles(targets.on_disk(target)) == ["run other"]
+    assert titles(target) == ["run one"]
+
+
 def test_a_mistake_in_a_modules_test_names_its_line(session: Session) -> None:
     folder = make_module(session.workspace.modules / "mine", "steps:\n  - isnmod: a\n")
 
