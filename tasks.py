@@ -372,10 +372,11 @@ def test(run: Run, select: str = "") -> None:
 @task(
     kernel=False,
     help={
-        "target": "a driver for QEMU's e1000, as qemu-test takes it: against the kernel's own in C",
+        "target": "`guests`: boots and images; or a driver for QEMU's e1000, as qemu-test "
+        "takes it: against the kernel's own in C",
         "rounds": "how often each figure is taken",
     },
 )
 def bench(run: Run, target: str = "", rounds: int = 5) -> None:
-    """Measure a round's cost against make and a bare boot, or a driver against C's."""
+    """Measure a round's cost against make and a bare boot, guests, or a driver against C's."""
     run("checkout.bench", target or None, rounds)

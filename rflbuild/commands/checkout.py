@@ -11,13 +11,17 @@ from rflbuild import targets
 from rflbuild.session import Session
 from rflbuild.verdict import usage_error
 
+_ROUNDS, _GUESTS = "edit_to_verdict", "guests"  # modules of tests/bench
+
 
 def bench(session: Session, target: str | None, rounds: int) -> int:
     """Run tests/bench, which prints figures and judges nothing."""
     if rounds < 1:
         raise usage_error(f"--rounds is a number above 0, not {rounds}")
-    words = ["edit_to_verdict"]
-    if target:
+    words = [_ROUNDS]
+    if target == _GUESTS:
+        words = [_GUESTS]
+    elif target:
         found = targets.find(session, target)
         words = ["e1000", str(found.module.directory) if found.module else target]
     child = session.processes.start(
