@@ -23,7 +23,7 @@ from rflbuild.initramfs import ADDRESS, GATEWAY
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
 from rflbuild.session import Session
-from rflbuild.store import key_of
+from rflbuild.store import key_of, remove_tree
 from rflbuild.verdict import environment_error
 
 HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
@@ -46,7 +46,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suite: str
     size: str
     packages: tuple[str, ...]
-    enable: tuple[str, ...]
     mask: tuple[str, ...]
     tools: tuple[str, ...]
 
@@ -130,9 +129,7 @@ def _make(
     _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
     to = str(into / "disk.qcow2")
     _run(session, tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
-    for path in (root if more else tree, tree, raw):
-        path.unlink(missing_ok=True)
-    work.rmdir()
+    remove_tree(work)
 
 
 def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
@@ -165,14 +162,15 @@ def _templates(session: Session) -> dict[str, str]:
 
 
 def _links(made: Recipe) -> dict[str, str]:
-    """The image's symbolic links, as systemctl makes them; what each of them leads to."""
-    units = "etc/systemd/system"
-    wanted = f"{units}/multi-user.target.wants"
-    return {
-        "etc/systemd/network/99-default.link": "/dev/null",  # keep the kernel's names
-        **{f"{units}/{unit}": "/dev/null" for unit in made.mask},
-        **{f"{wanted}/{unit}": f"/usr/lib/systemd/system/{unit}" for unit in made.enable},
-    }
+    """The image's symbolic links, and what each of them leads to.
+
+    A unit or a generator that is a link to /dev/null is masked (systemd.generator(7)).
+    """
+    links = {"etc/systemd/network/99-default.link": "/dev/null"}  # keep the kernel's names
+    for name in made.mask:
+        folder = "system-generators" if name.endswith("-generator") else "system"
+        links[f"etc/systemd/{folder}/{name}"] = "/dev/null"
+    return links
 
 
 def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from rflbuild import debian, userns
 from rflbuild.arch import Arch
 from rflbuild.private_root import WITHOUT_DOCUMENTATION
 from rflbuild.session import Session
-from rflbuild.store import explain_os_error, key_of
+from rflbuild.store import explain_os_error, key_of, remove_tree
 from rflbuild.verdict import environment_error
 
 _RECIPE = 1  # raise it when the way packages are installed changes
@@ -154,8 +154,9 @@ def registration(arch: Arch, tools: Path) -> str:
 
 def _remove(session: Session, folder: Path) -> None:
     """Remove what the namespace's root left; its files are an ordinary user's by mapping only."""
-    if os.geteuid() and folder.exists():
+    if os.geteuid():
         userns.run(session, ["rm", "-rf", str(folder)], timeout=300.0)
+    remove_tree(folder)
 
 
 def _why_not(session: Session, output: str, log: Path) -> Exception:
