@@ -288,6 +288,24 @@ def shell(run: Run, target: str = "", share: list[str] | None = None, gdb: bool 
     run("guests.shell", target or None, run.request, tuple(share or ()), gdb=gdb)
 
 
+# ---- images --------------------------------------------------------------------------------
+
+
+@task(
+    kernel=False,
+    help={
+        "arch": "the guest's architecture, a file of configs/arch/",
+        "suite": "a release of Debian's (default: that of configs/debian.yaml)",
+        "package": "a package beside those of configs/debian.yaml; may be given again",
+    },
+)
+def debian_image(
+    run: Run, arch: str = "arm64", suite: str = "", package: list[str] | None = None
+) -> None:
+    """Make the disk of the Debian guest: Debian's packages, and a key to log in by SSH."""
+    run("images.build", arch, suite, tuple(package or ()))
+
+
 # ---- looking inside ------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import time
 import uuid
@@ -22,14 +23,16 @@ from rflbuild.arch import Arch
 from rflbuild.initramfs import ADDRESS, GATEWAY
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
+from rflbuild.rootfs import Rootfs
 from rflbuild.session import Session
 from rflbuild.store import key_of, remove_tree
-from rflbuild.verdict import environment_error
+from rflbuild.verdict import environment_error, usage_error
 
 HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
 LABEL = "rootfs"
 NAMESERVER = "10.0.2.3"  # of QEMU's user network
 _RECIPE = 1  # raise it when the way an image is made changes
+_SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
 _TOOLS = PrivateRoot(
@@ -41,13 +44,22 @@ _TOOLS = PrivateRoot(
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """configs/debian.yaml: what the image is made of."""
+    """configs/debian.yaml: what the image is made of.
+
+    `size` is the disk's, as mke2fs(8) takes it; `mask` has units and generators of
+    systemd's, `tools` the packages of the private root that makes images.
+    """
 
     suite: str
     size: str
     packages: tuple[str, ...]
     mask: tuple[str, ...]
     tools: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise InvalidError for a size that mke2fs does not take."""
+        if not re.fullmatch(r"[1-9]\d*[MG]", self.size):
+            raise document.InvalidError(f"`{self.size}` is no size such as 4G", ("size",))
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,8 @@ def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> 
     """The image of a suite with packages beside the recipe's; made if it is not there yet."""
     made = recipe(session)
     suite = suite or made.suite
+    if not _SUITE.fullmatch(suite):
+        raise usage_error(f"`{suite}` is no suite of Debian's; a suite is a release's name")
     more = sorted(set(packages) - set(made.packages))
     its_key = key(session, arch, suite, more)
     folder = session.store.build(
@@ -114,12 +128,13 @@ def _make(
 ) -> None:
     session.store.require_space(_GIGABYTES, "an image of Debian")
     tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
-    root = rootfs.build(session, arch, suite, made.packages, tools)
+    maker = Rootfs(session, arch, suite, tools)
+    root = maker.build(made.packages)
     work = into / "work"
     work.mkdir()
     if more:
-        base, root = root, work / "more.tar"
-        rootfs.extend(session, arch, suite, base, more, tools, root)
+        base, root = root, work / "root.tar"
+        maker.extend(base, more, root)
     keys = _keys(session, tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
@@ -229,6 +244,10 @@ def _run(session: Session, tools: Path, argv: Sequence[str], folder: Path) -> No
     done = session.processes.run(command, timeout=_TIMEOUT, log=log)
     if done.status:
         words = (done.output.strip().splitlines() or ["no output"])[-1]
-        raise session.store.full_disk() or environment_error(
+        if "Could not allocate" in done.output:
+            raise usage_error(
+                "the packages do not fit into the image: raise `size` in configs/debian.yaml"
+            )
+        raise session.store.full_disk(done.output) or environment_error(
             f"{argv[0]} cannot make the image ({words}); see {log}"
         )
