@@ -314,6 +314,24 @@ def scp(run: Run, source: str, destination: str) -> None:
     run("reach.scp", source, destination)
 
 
+# ---- images --------------------------------------------------------------------------------
+
+
+@task(
+    kernel=False,
+    help={
+        "arch": "the guest's architecture, a file of configs/arch/",
+        "suite": "a release of Debian's (default: that of configs/debian.yaml)",
+        "package": "a package beside those of configs/debian.yaml; may be given again",
+    },
+)
+def debian_image(
+    run: Run, arch: str = "arm64", suite: str = "", package: list[str] | None = None
+) -> None:
+    """Make the disk of the Debian guest: Debian's packages, and a key to log in by SSH."""
+    run("images.build", arch, suite, tuple(package or ()))
+
+
 # ---- looking inside ------------------------------------------------------------------------
 
 

@@ -26,7 +26,7 @@ class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
 
 
 class QemuUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """How a program of the architecture runs on another (Documentation/admin-guide/binfmt-misc.rst).
+    """How the architecture's programs run on another (Documentation/admin-guide/binfmt-misc.rst).
 
     `magic` and `mask` are the kernel's, of the first bytes of an ELF file, as QEMU's
     scripts/qemu-binfmt-conf.sh has them.

@@ -7,6 +7,7 @@ names another.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from rflbuild.session import Session
 from rflbuild.store import key_of, write_atomically
-from rflbuild.verdict import environment_error, usage_error
+from rflbuild.verdict import RflError, environment_error, usage_error
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 HOST_PACKAGES = {
@@ -24,6 +25,7 @@ HOST_PACKAGES = {
     "bwrap": "bubblewrap",
     "newuidmap": "uidmap",
 }
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")  # Debian policy, section 5.6.7
 _UPDATE_TIMEOUT = 300.0
 _DOWNLOAD_TIMEOUT = 1800.0
 
@@ -111,6 +113,20 @@ class Archive:
         rows = self._cache("search", "--names-only", pattern)
         return sorted(line.split(" - ")[0] for line in rows.splitlines())
 
+    def check(self, packages: Sequence[str]) -> None:
+        """Raise RflError(usage), with near names, for a package that no suite has."""
+        for name in packages:
+            if not _PACKAGE.fullmatch(name):
+                raise usage_error(f"`{name}` is no name of a Debian package")
+        exact = "|".join(re.sub(r"([+.])", r"\\\1", name) for name in packages)
+        unknown = sorted(set(packages) - set(self.search(f"^({exact})$")))
+        if not unknown:
+            return
+        name = unknown[0]
+        near = difflib.get_close_matches(name, self.search(f"^{name[:2]}"), 3)
+        hint = f"; near names: {', '.join(near)}" if near else ""
+        raise usage_error(f"Debian has no package {name} in {', '.join(self._suites)}{hint}")
+
     def unpack(self, package: Package, into: Path) -> None:
         """Fetch a package, which apt verifies, and unpack its files below `into`."""
         self._update()
@@ -174,7 +190,7 @@ class Archive:
         log = self._session.store.work("logs", "apt") / f"{self._name}.log"
         done = self._session.processes.run(argv, timeout=timeout, cwd=cwd, log=log)
         if done.status:
-            raise environment_error(
+            raise _no_suite(done.output) or environment_error(
                 f"{what}: {_last_words(done.output)}; is there a network? The log is {log}"
             )
         return done.output
@@ -209,7 +225,7 @@ def _ask_mmdebstrap(session: Session, suite: str) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     match = re.search(r"^deb (?:\[[^]]*\] )?(\S+)", text, re.MULTILINE)
     if not match:
-        raise environment_error(
+        raise _no_suite(done.output) or environment_error(
             f"mmdebstrap finds no mirror for {suite}: {_last_words(done.output)}; "
             "is there a network? RFLBUILD_MIRROR may name a mirror"
         )
@@ -221,6 +237,16 @@ def require(package: Package | None, name: str, suites: Sequence[str]) -> Packag
     if package is None:
         raise usage_error(f"Debian has no package {name} in {', '.join(suites)}")
     return package
+
+
+def _no_suite(output: str) -> RflError | None:
+    """The error for a suite that the archive, which did answer, does not have."""
+    found = re.search(r"^E: The repository '\S+ (\S+) Release' does not have", output, re.MULTILINE)
+    if not found or "404" not in output:
+        return None
+    return usage_error(
+        f"Debian's archive has no suite `{found[1]}`; a suite is a release's name, such as trixie"
+    )
 
 
 def _last_words(output: str) -> str:

@@ -23,14 +23,16 @@ from rflbuild.arch import Arch
 from rflbuild.initramfs import ADDRESS, GATEWAY
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
+from rflbuild.rootfs import Rootfs
 from rflbuild.session import Session
-from rflbuild.store import key_of
-from rflbuild.verdict import environment_error
+from rflbuild.store import key_of, remove_tree
+from rflbuild.verdict import environment_error, usage_error
 
 HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
 LABEL = "rootfs"
 NAMESERVER = "10.0.2.3"  # of QEMU's user network
 _RECIPE = 1  # raise it when the way an image is made changes
+_SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
 # debugfs goes on after an error, and ends with 0. What it echoes, and that the folder is
@@ -45,14 +47,22 @@ _TOOLS = PrivateRoot(
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """configs/debian.yaml: what the image is made of."""
+    """configs/debian.yaml: what the image is made of.
+
+    `size` is the disk's, as mke2fs(8) takes it; `mask` has units and generators of
+    systemd's, `tools` the packages of the private root that makes images.
+    """
 
     suite: str
     size: str
     packages: tuple[str, ...]
-    enable: tuple[str, ...]
     mask: tuple[str, ...]
     tools: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise InvalidError for a size that mke2fs does not take."""
+        if not re.fullmatch(r"[1-9]\d*[MG]", self.size):
+            raise document.InvalidError(f"`{self.size}` is no size such as 4G", ("size",))
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,8 @@ def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> 
     """The image of a suite with packages beside the recipe's; made if it is not there yet."""
     made = recipe(session)
     suite = suite or made.suite
+    if not _SUITE.fullmatch(suite):
+        raise usage_error(f"`{suite}` is no suite of Debian's; a suite is a release's name")
     more = sorted(set(packages) - set(made.packages))
     its_key = key(session, arch, suite, more)
     folder = session.store.build(
@@ -191,12 +203,13 @@ def _make(
 ) -> None:
     session.store.require_space(_GIGABYTES, "an image of Debian")
     tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
-    root = rootfs.build(session, arch, suite, made.packages, tools)
+    maker = Rootfs(session, arch, suite, tools)
+    root = maker.build(made.packages)
     work = into / "work"
     work.mkdir()
     if more:
-        base, root = root, work / "more.tar"
-        rootfs.extend(session, arch, suite, base, more, tools, root)
+        base, root = root, work / "root.tar"
+        maker.extend(base, more, root)
     keys = _keys(session, tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
@@ -206,9 +219,7 @@ def _make(
     _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
     to = str(into / "disk.qcow2")
     _run(session, tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
-    for path in (root if more else tree, tree, raw):
-        path.unlink(missing_ok=True)
-    work.rmdir()
+    remove_tree(work)
 
 
 def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
@@ -241,14 +252,15 @@ def _templates(session: Session) -> dict[str, str]:
 
 
 def _links(made: Recipe) -> dict[str, str]:
-    """The image's symbolic links, as systemctl makes them; what each of them leads to."""
-    units = "etc/systemd/system"
-    wanted = f"{units}/multi-user.target.wants"
-    return {
-        "etc/systemd/network/99-default.link": "/dev/null",  # keep the kernel's names
-        **{f"{units}/{unit}": "/dev/null" for unit in made.mask},
-        **{f"{wanted}/{unit}": f"/usr/lib/systemd/system/{unit}" for unit in made.enable},
-    }
+    """The image's symbolic links, and what each of them leads to.
+
+    A unit or a generator that is a link to /dev/null is masked (systemd.generator(7)).
+    """
+    links = {"etc/systemd/network/99-default.link": "/dev/null"}  # keep the kernel's names
+    for name in made.mask:
+        folder = "system-generators" if name.endswith("-generator") else "system"
+        links[f"etc/systemd/{folder}/{name}"] = "/dev/null"
+    return links
 
 
 def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str, str]) -> str:
@@ -307,6 +319,10 @@ def _run(session: Session, tools: Path, argv: Sequence[str], folder: Path) -> No
     done = session.processes.run(command, timeout=_TIMEOUT, log=log)
     if done.status:
         words = (done.output.strip().splitlines() or ["no output"])[-1]
-        raise session.store.full_disk() or environment_error(
+        if "Could not allocate" in done.output:
+            raise usage_error(
+                "the packages do not fit into the image: raise `size` in configs/debian.yaml"
+            )
+        raise session.store.full_disk(done.output) or environment_error(
             f"{argv[0]} cannot make the image ({words}); see {log}"
         )

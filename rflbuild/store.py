@@ -31,6 +31,7 @@ from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
 LOCK = ".lock"  # of a work folder to which other stores may have links, beside it
+_NO_SPACE = os.strerror(errno.ENOSPC)
 _FULL = 1_000_000  # bytes; with less, a failed write may have made room again
 
 
@@ -190,9 +191,12 @@ class Store:
             return None
         return value if isinstance(value, dict) else None
 
-    def full_disk(self) -> RflError | None:
-        """The error for a full disk if the store's is full, whatever a tool said of it."""
-        if shutil.disk_usage(self.root).free >= _FULL:
+    def full_disk(self, output: str = "") -> RflError | None:
+        """The error for a full disk if the store's is full, whatever a tool said of it.
+
+        A tool that has made room again since then is known by its `output`.
+        """
+        if shutil.disk_usage(self.root).free >= _FULL and _NO_SPACE not in output:
             return None
         return explain_os_error(OSError(errno.ENOSPC, ""), self.root)
 
