@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from rflbuild.session import Session
+from rflbuild.verdict import environment_error
 
 HOST = "guest"  # what the guest is called in its ssh_config
 CONFIG = "ssh_config"
@@ -29,6 +31,15 @@ class Access:
     identity: Path
     known_hosts: Path | None
     alias: str = "rflbuild-guest"
+
+
+def require() -> None:
+    """Raise RflError(environment) if this host has no ssh and scp."""
+    missing = [name for name in ("ssh", "scp") if not shutil.which(name)]
+    if missing:
+        raise environment_error(
+            f"this host lacks {' and '.join(missing)}: type `sudo apt install openssh-client`"
+        )
 
 
 def forwarded_port(usernet: str) -> int | None:

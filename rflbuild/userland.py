@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import delivery
+from rflbuild import delivery, ssh
 from rflbuild.arch import Arch
 from rflbuild.chain import Links, Request
 from rflbuild.disk import Disk
@@ -83,9 +83,11 @@ def check(choice: Choice) -> None:
     for option in ("image", "initrd", "identity"):
         if getattr(choice, option) and not _file(getattr(choice, option)).is_file():
             raise usage_error(f"--{option}: there is no file {getattr(choice, option)}")
-    if choice.image and choice.over_ssh and not choice.identity:
+    if choice.way == "ssh":
+        ssh.require()
+    if choice.image and choice.way == "ssh" and not choice.identity:
         raise usage_error(
-            "--over-ssh into an image of your own needs a key of its root user: give --identity"
+            "SSH into an image of your own needs a key of its root user: give --identity"
         )
 
 

@@ -23,6 +23,7 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
 
     The exit status is the command's.
     """
+    ssh.require()
     running = ssh.running(session.workspace.results)
     if running:
         return ssh.visit(session, running, *([command] if command else []))
@@ -46,6 +47,7 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
 
 def scp(session: Session, source: str, destination: str) -> int:
     """Copy between here and the guest that runs; the exit status is scp's."""
+    ssh.require()
     inside = [word for word in (source, destination) if word.startswith(f"{ssh.HOST}:")]
     if len(inside) != 1:
         raise usage_error(
