@@ -149,8 +149,7 @@ def bounded(timeout: float | None) -> Iterator[None]:
 
 
 def _run(session: Session, order: Order, target: Target, result: Result, links: Links) -> None:
-    request = userland.request_for(order.choice, order.request)
-    target, planned = targets.plan(session, target, request, links)
+    target, planned = targets.plan(session, target, order.request, links)
     if order.choice.on_disk:
         target = targets.on_disk(target)
     kernel = chain.build_kernel(session, planned, links)

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from rflbuild import delivery, ssh
 from rflbuild.arch import Arch
-from rflbuild.chain import Links, Request
+from rflbuild.chain import Links
 from rflbuild.disk import Disk
 from rflbuild.session import Session
 from rflbuild.ssh import Access
 from rflbuild.verdict import usage_error
 
 KINDS = ("initramfs", "debian")
-_FRAGMENT = "debian"  # the kernel options that a Debian needs
 _QCOW2 = b"QFI\xfb"  # how a qcow2 file begins (QEMU, docs/interop/qcow2.rst)
 
 
@@ -89,13 +88,6 @@ def check(choice: Choice) -> None:
         raise usage_error(
             "SSH into an image of your own needs a key of its root user: give --identity"
         )
-
-
-def request_for(choice: Choice, request: Request) -> Request:
-    """The kernel that a guest of this choice needs."""
-    if not choice.on_disk or _FRAGMENT in request.fragments:
-        return request
-    return replace(request, fragments=(_FRAGMENT, *request.fragments))
 
 
 def prepare(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk | None:

@@ -96,7 +96,6 @@ def shell(
     from rflbuild.guest import Guest
 
     userland.check(choice)
-    request = userland.request_for(choice, request)
     chain.check(session, request)
     shares = share.parse(shared)
     target = targets.find(session, wanted) if wanted else None

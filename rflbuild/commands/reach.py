@@ -33,10 +33,9 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
 
     choice = _on_disk(choice)
     userland.check(choice)
-    wanted = userland.request_for(choice, request)
-    chain.check(session, wanted)
+    chain.check(session, request)
     links = Links(session)
-    built = chain.build_kernel(session, chain.plan(session, wanted, links), links)
+    built = chain.build_kernel(session, chain.plan(session, request, links), links)
     disk = userland.prepare(session, choice, built.arch, links)
     folder, _ = report.open_folder(session.workspace.results, "ssh")
     boot = testrun.boot_for(session, built, TestSpec(), disk, choice)

@@ -41,9 +41,8 @@ def main(rounds: int) -> None:
     with cli.session(terminal, store, 0) as session, tempfile.TemporaryDirectory() as place:
         links = Links(session)
         rows: list[Row] = []
+        built = chain.build_kernel(session, chain.plan(session, Request(), links), links)
         for choice in (Choice(), Choice("debian")):
-            request = userland.request_for(choice, Request())
-            built = chain.build_kernel(session, chain.plan(session, request, links), links)
             disk = userland.prepare(session, choice, built.arch, links)
             boot = testrun.boot_for(session, built, TestSpec(), disk, choice)
             rows += _boots(session, boot, choice.kind, Path(place), rounds)

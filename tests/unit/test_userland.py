@@ -8,7 +8,7 @@ import pytest
 
 from rflbuild import arch, userland
 from rflbuild.arch import Arch
-from rflbuild.chain import Links, Request
+from rflbuild.chain import Links
 from rflbuild.session import Session
 from rflbuild.userland import Choice
 from rflbuild.verdict import RflError, Verdict
@@ -62,20 +62,6 @@ def test_an_image_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_ssh_into_an_image_of_ones_own_needs_a_key(image: Path) -> None:
     assert "--identity" in refused(Choice(image=str(image), over_ssh=True))
-
-
-def test_a_guest_on_a_disk_has_a_kernel_with_what_a_debian_needs(image: Path) -> None:
-    request = Request(fragments=("debug",))
-
-    assert userland.request_for(Choice("debian"), request).fragments == ("debian", "debug")
-    assert userland.request_for(Choice(image=str(image)), request).fragments == ("debian", "debug")
-    assert userland.request_for(Choice(), request) == request
-
-
-def test_the_kernels_options_are_added_once() -> None:
-    request = Request(fragments=("debian",))
-
-    assert userland.request_for(Choice("debian"), request) == request
 
 
 def test_an_initramfs_has_no_disk(session: Session, arm: Arch) -> None:
