@@ -35,6 +35,8 @@ _MANNER: Mapping[str, tuple[Any, str]] = {
 }
 _GUEST: Mapping[str, tuple[Any, str]] = {
     "guest": ("initramfs", "what runs above the kernel: initramfs (busybox) or debian"),
+    "suite": ("", "the Debian's suite, such as sid (default: configs/debian.yaml's)"),
+    "package": (None, "a Debian package more in its image; may be given again"),
     "image": ("", "a disk of your own with a Debian on it, qcow2 or raw; it is not written to"),
     "initrd": ("", "the initrd that your image needs, if it needs one"),
     "root": ("", "where your image has its root (default: /dev/vda, the whole disk)"),
@@ -122,6 +124,8 @@ def _run_of(options: Mapping[str, Any]) -> Run:
     )
     choice = Choice(
         options.get("guest", "initramfs"),
+        options.get("suite", ""),
+        tuple(options.get("package") or ()),
         options.get("image", ""),
         options.get("initrd", ""),
         options.get("root", ""),

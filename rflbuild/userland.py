@@ -22,14 +22,17 @@ _QCOW2 = b"QFI\xfb"  # how a qcow2 file begins (QEMU, docs/interop/qcow2.rst)
 class Choice:
     """What was asked for on the command line.
 
-    `image` is a disk of the user's own, with `initrd` and `root` if its root is not the
-    whole disk, and `identity`, a private key of its root user. `persist` is an overlay
-    that stays. With `over_ssh` commands go by SSH alone, and `files` is how files come in,
-    one of delivery's ways (by default the disk, or SSH with `over_ssh`). A `fresh` guest boots,
-    where else it may go on from where an earlier one had booted to.
+    A Debian is of a `suite`, with `packages` beside those of configs/debian.yaml. `image` is
+    a disk of the user's own, with `initrd` and `root` if its root is not the whole disk, and
+    `identity`, a private key of its root user. `persist` is an overlay that stays. With
+    `over_ssh` commands go by SSH alone, and `files` is how files come in, one of delivery's
+    ways (by default the disk, or SSH with `over_ssh`). A `fresh` guest boots, where else it
+    may go on from where an earlier one had booted to.
     """
 
     kind: str = "initramfs"
+    suite: str = ""
+    packages: tuple[str, ...] = ()
     image: str = ""
     initrd: str = ""
     root: str = ""
@@ -53,6 +56,9 @@ class Choice:
         """The options that make this choice again; what is the default is left out."""
         default = Choice()
         words = [] if self.kind == default.kind else ["--guest", self.kind]
+        words += ["--suite", self.suite] if self.suite else []
+        for package in self.packages:
+            words += ["--package", package]
         for name in ("image", "initrd", "root", "identity", "persist", "files"):
             if getattr(self, name):
                 words += [f"--{name}", getattr(self, name)]
@@ -64,37 +70,45 @@ def check(choice: Choice) -> None:
     """Raise RflError(usage) for what is wrong in a choice, before anything is built."""
     if choice.kind not in KINDS:
         raise usage_error(f"unknown guest `{choice.kind}`; there are: {', '.join(KINDS)}")
-    for option in ("initrd", "root", "identity"):
-        if getattr(choice, option) and not choice.image:
-            raise usage_error(f"--{option} goes with --image: it is about an image of your own")
-    for option in ("persist", "over_ssh"):
-        if getattr(choice, option) and not choice.on_disk:
-            shown = option.replace("_", "-")
-            raise usage_error(f"--{shown} needs a guest on a disk: give --guest debian or --image")
     if choice.files and choice.files not in delivery.WAYS:
         raise usage_error(
             f"--files: unknown way `{choice.files}`; there are: {', '.join(delivery.WAYS)}"
         )
-    if choice.files in ("ssh", "image") and not choice.on_disk:
-        raise usage_error(
-            f"--files {choice.files} needs a guest on a disk: give --guest debian or --image"
-        )
+    _check_company(choice)
     for option in ("image", "initrd", "identity"):
         if getattr(choice, option) and not _file(getattr(choice, option)).is_file():
             raise usage_error(f"--{option}: there is no file {getattr(choice, option)}")
     if choice.way == "ssh":
         ssh.require()
-    if choice.image and choice.way == "ssh" and not choice.identity:
-        raise usage_error(
-            "SSH into an image of your own needs a key of its root user: give --identity"
-        )
+        if choice.image and not choice.identity:
+            raise usage_error(
+                "SSH into an image of your own needs a key of its root user: give --identity"
+            )
+
+
+def _check_company(choice: Choice) -> None:
+    """Raise RflError(usage) for an option without the one that it goes with."""
+    ways = {f"files {way}": choice.files == way for way in ("ssh", "image")}
+    groups = (
+        (choice.kind == "debian", "--guest debian", _about(choice, "suite", "packages")),
+        (choice.image, "--image", _about(choice, "initrd", "root", "identity")),
+        (choice.on_disk, "--guest debian or --image", _about(choice, "persist", "over_ssh") | ways),
+    )
+    for there, company, options in groups:
+        for option in (name for name, asked in options.items() if asked and not there):
+            shown = option.replace("_", "-").replace("packages", "package")
+            raise usage_error(f"--{shown} goes with {company}")
+
+
+def _about(choice: Choice, *names: str) -> dict[str, bool]:
+    return {name: bool(getattr(choice, name)) for name in names}
 
 
 def prepare(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk | None:
     """The disk of a choice, made if need be; None for an initramfs."""
     if not choice.on_disk:
         return None
-    disk = _own(choice) if choice.image else _debian(session, arch, links)
+    disk = _own(choice) if choice.image else _debian(session, choice, arch, links)
     if choice.persist:
         return replace(disk, overlay=_overlay(session, disk, _file(choice.persist)))
     return disk
@@ -112,13 +126,14 @@ def _own(choice: Choice) -> Disk:
     return Disk(image.name, image, format_name, initrd, root=root, access=access)
 
 
-def _debian(session: Session, arch: Arch, links: Links) -> Disk:
+def _debian(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk:
     from rflbuild import image  # which only this guest needs
 
     begun = time.monotonic()
-    cached = image.has(session, arch, "", ())
-    made = image.build(session, arch, "", ())
-    links.add("image", f"Debian {arch.name}", made.key, time.monotonic() - begun, cached=cached)
+    cached = image.has(session, arch, choice.suite, choice.packages)
+    made = image.build(session, arch, choice.suite, choice.packages)
+    what = " ".join(["Debian", choice.suite, arch.name]).replace("  ", " ")
+    links.add("image", what, made.key, time.monotonic() - begun, cached=cached)
     return Disk("Debian", made.disk, access=Access(made.identity, made.known_hosts))
 
 
