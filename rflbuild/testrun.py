@@ -186,7 +186,12 @@ def describe(result: Result, kernel: Kernel, boot: Boot) -> None:
         "key": kernel.key,
     }
     result.toolchain = {"name": kernel.toolchain.name, "key": kernel.toolchain.key}
-    result.guest = {"accelerator": boot.accelerator, "machine": boot.machine}
+    result.guest = {
+        "root": boot.disk.name if boot.disk else "initramfs",
+        "accelerator": boot.accelerator,
+        "machine": boot.machine,
+        "resumed": boot.saved is not None,
+    }
 
 
 def boot_for(

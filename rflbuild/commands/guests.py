@@ -57,6 +57,8 @@ def tell(session: Session, result: Result) -> None:
     if result.verdict is Verdict.PASS:
         word = terminal.paint("pass", "green")
         kernel = f"Linux {result.kernel['release']} {result.kernel['arch']}"
+        root = result.guest["root"]
+        kernel += "" if root == "initramfs" else f" and {root}"
         terminal.line(
             f"{word:<10} {result.name} on {kernel}: {_counted(result)} in "
             f"{duration(result.seconds)}; {shown}"
