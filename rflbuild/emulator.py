@@ -89,7 +89,6 @@ class Emulator:
             there.close()
         self.shell = ours[1]
         self.qmp = Qmp(ours[2])
-        stack.callback(self.qmp.close)
 
     def _open_state(self) -> list[int]:
         """The file with the machine's state, if there is to be one, for QEMU by number."""
