@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tarfile
 import time
@@ -18,12 +19,13 @@ from pathlib import Path
 
 import msgspec
 
-from rflbuild import document, private_root, rootfs, sandbox, toolchain
+from rflbuild import document, private_root, sandbox, toolchain
 from rflbuild.arch import Arch
 from rflbuild.initramfs import ADDRESS, GATEWAY
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
 from rflbuild.rootfs import Rootfs
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of, remove_tree
 from rflbuild.verdict import environment_error, usage_error
@@ -99,7 +101,7 @@ def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> st
         for path in sorted(templates.rglob("*"))
         if path.is_file()
     }
-    base = rootfs.key(session, arch, suite or made.suite, made.packages)
+    base = Rootfs(session, arch, suite or made.suite).key(made.packages)
     more = sorted(set(packages) - set(made.packages))
     return key_of("image", _RECIPE, base, more, made.size, _links(made), texts)
 
@@ -127,14 +129,16 @@ def _make(
     session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
 ) -> None:
     session.store.require_space(_GIGABYTES, "an image of Debian")
+    maker = Rootfs(session, arch, suite)
+    if more or not session.store.has("rootfs", maker.key(made.packages)):
+        maker.check([*made.packages, *more])
     tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
-    maker = Rootfs(session, arch, suite, tools)
-    root = maker.build(made.packages)
+    root = maker.build(made.packages, tools)
     work = into / "work"
     work.mkdir()
     if more:
         base, root = root, work / "root.tar"
-        maker.extend(base, more, root)
+        maker.extend(base, more, tools, root)
     keys = _keys(session, tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
@@ -149,9 +153,13 @@ def _make(
 
 def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
     """Make root's and the host's keys; returns the image's files."""
+    passwd = into / "passwd"  # ssh-keygen wants to know who it is
+    passwd.write_text(f"user:x:{os.geteuid()}:{os.getegid()}::/:/bin/sh\n")
     for name, comment in (("id_ed25519", "rflbuild"), ("host", HOST_ALIAS)):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment]
-        _run(session, tools, [*argv, "-f", str(into / name)], into)
+        known = [(passwd, Path("/etc/passwd"))]
+        _run(session, tools, [*argv, "-f", str(into / name)], into, known)
+    passwd.unlink()
     private, public = into / "host", into / "host.pub"
     (into / "known_hosts").write_text(f"{HOST_ALIAS} {public.read_text()}")
     files = {
@@ -238,9 +246,15 @@ def _entry(name: str, now: int, kind: bytes, mode: int) -> tarfile.TarInfo:
     return entry
 
 
-def _run(session: Session, tools: Path, argv: Sequence[str], folder: Path) -> None:
+def _run(
+    session: Session,
+    tools: Path,
+    argv: Sequence[str],
+    folder: Path,
+    read: Sequence[Mount] = (),
+) -> None:
     log = session.store.work("logs", "image") / "tools.log"
-    command = sandbox.enter(tools, argv, cwd=folder, write=[folder])
+    command = sandbox.enter(tools, argv, cwd=folder, read=read, write=[folder])
     done = session.processes.run(command, timeout=_TIMEOUT, log=log)
     if done.status:
         words = (done.output.strip().splitlines() or ["no output"])[-1]
