@@ -32,8 +32,9 @@ from rflbuild.verdict import environment_error, usage_error
 
 HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
 LABEL = "rootfs"
+MODULES = "modules"  # an empty folder for modules to come to
 NAMESERVER = "10.0.2.3"  # of QEMU's user network
-_RECIPE = 1  # raise it when the way an image is made changes
+_RECIPE = 2  # raise it when the way an image is made changes
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
@@ -125,6 +126,12 @@ def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> 
     return Image(folder / "disk.qcow2", its_key, folder / "id_ed25519", folder / "known_hosts")
 
 
+def tools(session: Session) -> Path:
+    """The private root with what makes images: mke2fs, qemu-img, qemu-user and their kin."""
+    suite, _ = toolchain.recipe(session)
+    return private_root.build(session, _TOOLS, suite, recipe(session).tools)
+
+
 def _make(
     session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
 ) -> None:
@@ -132,33 +139,33 @@ def _make(
     maker = Rootfs(session, arch, suite)
     if more or not session.store.has("rootfs", maker.key(made.packages)):
         maker.check([*made.packages, *more])
-    tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
-    root = maker.build(made.packages, tools)
+    its_tools = tools(session)
+    root = maker.build(made.packages, its_tools)
     work = into / "work"
     work.mkdir()
     if more:
         base, root = root, work / "root.tar"
-        maker.extend(base, more, tools, root)
-    keys = _keys(session, tools, into)
+        maker.extend(base, more, its_tools, root)
+    keys = _keys(session, its_tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
     status = compose(root, tree, files, _links(made))
     (into / "packages.json").write_text(json.dumps(private_root.versions(status), indent=1))
     ext4 = ["mke2fs", "-q", "-t", "ext4", "-L", LABEL, "-m", "1", "-d", str(tree)]
-    _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
+    _run(session, its_tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
     to = str(into / "disk.qcow2")
-    _run(session, tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
+    _run(session, its_tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
     remove_tree(work)
 
 
-def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
+def _keys(session: Session, root: Path, into: Path) -> dict[str, str]:
     """Make root's and the host's keys; returns the image's files."""
     passwd = into / "passwd"  # ssh-keygen wants to know who it is
     passwd.write_text(f"user:x:{os.geteuid()}:{os.getegid()}::/:/bin/sh\n")
     for name, comment in (("id_ed25519", "rflbuild"), ("host", HOST_ALIAS)):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment]
         known = [(passwd, Path("/etc/passwd"))]
-        _run(session, tools, [*argv, "-f", str(into / name)], into, known)
+        _run(session, root, [*argv, "-f", str(into / name)], into, known)
     passwd.unlink()
     private, public = into / "host", into / "host.pub"
     (into / "known_hosts").write_text(f"{HOST_ALIAS} {public.read_text()}")
@@ -219,7 +226,7 @@ def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str
                 status = content.read().decode()
                 content = io.BytesIO(status.encode())
             sink.addfile(member, content)
-        for name in _folders([*ours, *links, "modules/."], there):
+        for name in _folders([*ours, *links, f"{MODULES}/_"], there):
             sink.addfile(_entry(name, now, tarfile.DIRTYPE, 0o700 if ".ssh" in name else 0o755))
         for name, target in links.items():
             entry = _entry(name, now, tarfile.SYMTYPE, 0o777)
@@ -248,13 +255,13 @@ def _entry(name: str, now: int, kind: bytes, mode: int) -> tarfile.TarInfo:
 
 def _run(
     session: Session,
-    tools: Path,
+    root: Path,
     argv: Sequence[str],
     folder: Path,
     read: Sequence[Mount] = (),
 ) -> None:
     log = session.store.work("logs", "image") / "tools.log"
-    command = sandbox.enter(tools, argv, cwd=folder, read=read, write=[folder])
+    command = sandbox.enter(root, argv, cwd=folder, read=read, write=[folder])
     done = session.processes.run(command, timeout=_TIMEOUT, log=log)
     if done.status:
         words = (done.output.strip().splitlines() or ["no output"])[-1]
