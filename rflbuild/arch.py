@@ -26,10 +26,11 @@ class Qemu(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="keba
 
 
 class QemuUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """How the architecture's programs run on another (Documentation/admin-guide/binfmt-misc.rst).
+    """How the architecture's programs run on another.
 
-    `magic` and `mask` are the kernel's, of the first bytes of an ELF file, as QEMU's
-    scripts/qemu-binfmt-conf.sh has them.
+    `magic` and `mask` are of the first bytes of an ELF file, as the kernel takes them
+    (Documentation/admin-guide/binfmt-misc.rst) and QEMU's scripts/qemu-binfmt-conf.sh
+    has them.
     """
 
     binary: str  # qemu-…, of Debian's package qemu-user

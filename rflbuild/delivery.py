@@ -141,13 +141,13 @@ def into_image(
     if boot.files != "image":
         yield boot
         return
-    from rflbuild import image
+    from rflbuild import image_file
 
     assert boot.disk  # noqa: S101 - userland.check saw to it
     stripped = payload.without_debug_info(session, boot.toolchain, files)
     copied = folder / "image.raw"
     try:
-        image.write_files(session, boot.disk.image, boot.disk.format, copied, stripped, PLACE)
+        image_file.write_files(session, boot.disk.image, boot.disk.format, copied, stripped, PLACE)
         yield replace(boot, disk=replace(boot.disk, image=copied, format="raw"))
     finally:
         copied.unlink(missing_ok=True)

@@ -49,9 +49,9 @@ class Disk:
 
     def lay_over(self, session: Session, path: Path) -> None:
         """Make an overlay on the image: a qcow2 file that takes what the guest writes."""
-        from rflbuild import image  # which only guests on a disk need
+        from rflbuild import image_file  # which only guests on a disk need
 
-        image.lay_over(session, self.image, self.format, path)
+        image_file.lay_over(session, self.image, self.format, path)
 
 
 def script(templates: Path) -> str:

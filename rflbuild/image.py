@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-import re
+import os
 import tarfile
 import time
 import uuid
@@ -18,26 +18,25 @@ from pathlib import Path
 
 import msgspec
 
-from rflbuild import document, private_root, rootfs, sandbox, toolchain
+from rflbuild import document, private_root, sandbox, toolchain
 from rflbuild.arch import Arch
 from rflbuild.initramfs import ADDRESS, GATEWAY
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
 from rflbuild.rootfs import Rootfs
+from rflbuild.sandbox import Mount
 from rflbuild.session import Session
 from rflbuild.store import key_of, remove_tree
 from rflbuild.verdict import environment_error, usage_error
 
 HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o HostKeyAlias
 LABEL = "rootfs"
+MODULES = "modules"  # an empty folder for modules to come to
 NAMESERVER = "10.0.2.3"  # of QEMU's user network
-_RECIPE = 1  # raise it when the way an image is made changes
+_RECIPE = 2  # raise it when the way an image is made changes
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
-# debugfs goes on after an error, and ends with 0. What it echoes, and that the folder is
-# there already, is none.
-_NO_FAULT = re.compile(r"debugfs|Allocated inode|mkdir: .*exists|$")
 _TOOLS = PrivateRoot(
     "the root with the image's tools",
     gigabytes=0.5,
@@ -102,7 +101,7 @@ def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> st
         for path in sorted(templates.rglob("*"))
         if path.is_file()
     }
-    base = rootfs.key(session, arch, suite or made.suite, made.packages)
+    base = Rootfs(session, arch, suite or made.suite).key(made.packages)
     more = sorted(set(packages) - set(made.packages))
     return key_of("image", _RECIPE, base, more, made.size, _links(made), texts)
 
@@ -126,107 +125,47 @@ def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> 
     return Image(folder / "disk.qcow2", its_key, folder / "id_ed25519", folder / "known_hosts")
 
 
-def lay_over(session: Session, base: Path, format_name: str, path: Path) -> None:
-    """Make a qcow2 file on top of an image, which takes what is written."""
-    words = ["create", "-q", "-f", "qcow2", "-F", format_name, "-b", str(base), str(path)]
-    _qemu_img(session, words, read=base.parent, write=path.parent)
-
-
-def write_files(
-    session: Session,
-    base: Path,
-    format_name: str,
-    path: Path,
-    files: Mapping[str, Path],
-    folder: str,
-) -> None:
-    """Copy an image to a raw one, and write files into a folder of its file system.
-
-    The folder is made. By debugfs(8), which mounts nothing; the image holds one file
-    system, and no partitions.
-    """
-    words = ["convert", "-f", format_name, "-O", "raw", str(base), str(path)]
-    _qemu_img(session, words, read=base.parent, write=path.parent)
-    commands = [f"mkdir {folder}"]
-    commands += [f"write {source} {folder}/{name}" for name, source in files.items()]
-    script = "\n".join(commands)
-    shell = ["sh", "-c", 'printf "%s\\n" "$1" | debugfs -w -f - "$2" 2>&1', "sh", script, str(path)]
-    argv = sandbox.enter(
-        tools(session),
-        shell,
-        cwd=path.parent,
-        read=sorted({source.parent for source in files.values()}),
-        write=[path.parent],
-    )
-    done = session.processes.run(argv, timeout=_TIMEOUT)
-    faults = [line for line in done.output.splitlines() if not _NO_FAULT.match(line)]
-    if done.status or faults:
-        said = (faults or done.output.strip().splitlines() or ["no output"])[-1]
-        raise session.store.full_disk() or environment_error(
-            f"debugfs cannot write into {base} ({said}): it has to hold a file system of ext4, "
-            "and no partitions"
-        )
-
-
-def backing_file(session: Session, path: Path) -> Path | None:
-    """What a qcow2 file lies on; None if it is none, or lies on nothing."""
-    words = ["info", "--force-share", "--output=json", str(path)]
-    told = json.loads(_qemu_img(session, words, read=path.parent))
-    name = told.get("backing-filename")
-    return Path(name) if name else None
-
-
-def _qemu_img(
-    session: Session, words: Sequence[str], *, read: Path, write: Path | None = None
-) -> str:
-    argv = sandbox.enter(
-        tools(session),
-        ["qemu-img", *words],
-        cwd=Path("/"),
-        read=[read],
-        write=[write] if write else [],
-    )
-    done = session.processes.run(argv, timeout=_TIMEOUT)
-    if done.status:
-        said = (done.output.strip().splitlines() or ["no output"])[-1]
-        raise session.store.full_disk() or environment_error(said)
-    return done.output
-
-
 def tools(session: Session) -> Path:
-    """The private root with the image's tools, made if it is not there."""
-    return private_root.build(session, _TOOLS, toolchain.recipe(session)[0], recipe(session).tools)
+    """The private root with what makes images: mke2fs, qemu-img, qemu-user and their kin."""
+    suite, _ = toolchain.recipe(session)
+    return private_root.build(session, _TOOLS, suite, recipe(session).tools)
 
 
 def _make(
     session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
 ) -> None:
     session.store.require_space(_GIGABYTES, "an image of Debian")
-    tools = private_root.build(session, _TOOLS, toolchain.recipe(session)[0], made.tools)
-    maker = Rootfs(session, arch, suite, tools)
-    root = maker.build(made.packages)
+    maker = Rootfs(session, arch, suite)
+    if more or not session.store.has("rootfs", maker.key(made.packages)):
+        maker.check([*made.packages, *more])
+    its_tools = tools(session)
+    root = maker.build(made.packages, its_tools)
     work = into / "work"
     work.mkdir()
     if more:
         base, root = root, work / "root.tar"
-        maker.extend(base, more, root)
-    keys = _keys(session, tools, into)
+        maker.extend(base, more, its_tools, root)
+    keys = _keys(session, its_tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
     status = compose(root, tree, files, _links(made))
     (into / "packages.json").write_text(json.dumps(private_root.versions(status), indent=1))
     ext4 = ["mke2fs", "-q", "-t", "ext4", "-L", LABEL, "-m", "1", "-d", str(tree)]
-    _run(session, tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
+    _run(session, its_tools, [*ext4, "-E", "lazy_itable_init=0", str(raw), made.size], work)
     to = str(into / "disk.qcow2")
-    _run(session, tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
+    _run(session, its_tools, ["qemu-img", "convert", "-O", "qcow2", str(raw), to], into)
     remove_tree(work)
 
 
-def _keys(session: Session, tools: Path, into: Path) -> dict[str, str]:
+def _keys(session: Session, root: Path, into: Path) -> dict[str, str]:
     """Make root's and the host's keys; returns the image's files."""
+    passwd = into / "passwd"  # ssh-keygen wants to know who it is
+    passwd.write_text(f"user:x:{os.geteuid()}:{os.getegid()}::/:/bin/sh\n")
     for name, comment in (("id_ed25519", "rflbuild"), ("host", HOST_ALIAS)):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment]
-        _run(session, tools, [*argv, "-f", str(into / name)], into)
+        known = [(passwd, Path("/etc/passwd"))]
+        _run(session, root, [*argv, "-f", str(into / name)], into, known)
+    passwd.unlink()
     private, public = into / "host", into / "host.pub"
     (into / "known_hosts").write_text(f"{HOST_ALIAS} {public.read_text()}")
     files = {
@@ -286,7 +225,7 @@ def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str
                 status = content.read().decode()
                 content = io.BytesIO(status.encode())
             sink.addfile(member, content)
-        for name in _folders([*ours, *links, "modules/."], there):
+        for name in _folders([*ours, *links, f"{MODULES}/_"], there):
             sink.addfile(_entry(name, now, tarfile.DIRTYPE, 0o700 if ".ssh" in name else 0o755))
         for name, target in links.items():
             entry = _entry(name, now, tarfile.SYMTYPE, 0o777)
@@ -313,9 +252,15 @@ def _entry(name: str, now: int, kind: bytes, mode: int) -> tarfile.TarInfo:
     return entry
 
 
-def _run(session: Session, tools: Path, argv: Sequence[str], folder: Path) -> None:
+def _run(
+    session: Session,
+    root: Path,
+    argv: Sequence[str],
+    folder: Path,
+    read: Sequence[Mount] = (),
+) -> None:
     log = session.store.work("logs", "image") / "tools.log"
-    command = sandbox.enter(tools, argv, cwd=folder, write=[folder])
+    command = sandbox.enter(root, argv, cwd=folder, read=read, write=[folder])
     done = session.processes.run(command, timeout=_TIMEOUT, log=log)
     if done.status:
         words = (done.output.strip().splitlines() or ["no output"])[-1]

@@ -59,38 +59,43 @@ APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes -oDir::Bin::dpkg=env \\
 
 @dataclass(frozen=True)
 class Rootfs:
-    """What is the same for the roots of a suite; `tools` is a private root with qemu-user."""
+    """The roots of a suite for an architecture."""
 
     session: Session
     arch: Arch
     suite: str
-    tools: Path
 
-    def build(self, packages: Sequence[str]) -> Path:
-        """A tar with these packages installed, and those that every Debian has; made once."""
+    def build(self, packages: Sequence[str], tools: Path) -> Path:
+        """A tar with these packages installed, and those that every Debian has; made once.
+
+        `tools` is a private root with qemu-user.
+        """
 
         def make(into: Path) -> None:
-            self._check(packages)
             words = ["--variant=essential", f"--include={','.join(sorted(packages))}"]
-            self._mmdebstrap(words, into / "root.tar")
+            self._mmdebstrap(words, tools, into / "root.tar")
 
-        its_key = key(self.session, self.arch, self.suite, packages)
-        return self.session.store.build("rootfs", its_key, make) / "root.tar"
+        return self.session.store.build("rootfs", self.key(packages), make) / "root.tar"
 
-    def extend(self, base: Path, packages: Sequence[str], tar: Path) -> None:
+    def extend(self, base: Path, packages: Sequence[str], tools: Path, tar: Path) -> None:
         """Write to `tar` the root of the tar `base` with further packages installed."""
-        self._check(packages)
         words = [
             "--variant=custom",
             f"--setup-hook={_UNPACK.format(shlex.quote(str(base)))}",
             f"--customize-hook={_INSTALL.format(shlex.join(packages))}",
         ]
-        self._mmdebstrap(words, tar)
+        self._mmdebstrap(words, tools, tar)
 
-    def _check(self, packages: Sequence[str]) -> None:
+    def key(self, packages: Sequence[str]) -> str:
+        """The key of the root with these packages."""
+        names = sorted(packages)
+        return key_of("rootfs", _RECIPE, self.arch.debian, self.suite, names, self.session.mirror)
+
+    def check(self, packages: Sequence[str]) -> None:
+        """Raise RflError(usage) for a suite or a package that Debian does not have."""
         debian.Archive(self.session, [self.suite], self.arch.debian).check(packages)
 
-    def _mmdebstrap(self, words: Sequence[str], tar: Path) -> None:
+    def _mmdebstrap(self, words: Sequence[str], tools: Path, tar: Path) -> None:
         session, name = self.session, f"{self.suite}-{self.arch.debian}"
         packages = session.store.work("packages", name)
         log = session.store.work("logs", "image") / f"{name}.log"
@@ -121,7 +126,7 @@ class Rootfs:
                 with session.terminal.progress(f"Debian {name}", None) as meter:
                     done = userns.run(
                         session,
-                        emulated(self.arch, self.tools, argv),
+                        emulated(self.arch, tools, argv),
                         timeout=_TIMEOUT,
                         env={"TMPDIR": str(scratch)},
                         log=log,
@@ -131,11 +136,6 @@ class Rootfs:
                 _remove(session, scratch)
         if done.status:
             raise _why_not(session, done.output, log)
-
-
-def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> str:
-    """The key of a root with these packages."""
-    return key_of("rootfs", _RECIPE, arch.debian, suite, sorted(packages), session.mirror)
 
 
 def emulated(arch: Arch, tools: Path, argv: Sequence[str]) -> list[str]:

@@ -139,14 +139,14 @@ def _debian(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk:
 
 def _overlay(session: Session, disk: Disk, path: Path) -> Path:
     """The overlay of --persist, made if it is not there; RflError(usage) if it is another's."""
-    from rflbuild import image
+    from rflbuild import image_file
 
     if not path.parent.is_dir():
         raise usage_error(f"--persist: there is no folder {path.parent}")
     if not path.exists():
         disk.lay_over(session, path)
         return path
-    base = image.backing_file(session, path)
+    base = image_file.backing_file(session, path)
     if base != disk.image:
         raise usage_error(
             f"--persist: {path} was made on {base or 'nothing'}, and not on {disk.image}: "

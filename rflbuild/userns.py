@@ -24,6 +24,10 @@ _NAMESPACES = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"
 # A command started before the ids are mapped would lose its capabilities
 # (capabilities(7), "Effect of user ID changes"); one executed afterwards gets them all.
 _WAIT = 'read -r _ && exec "$@"'
+_ADVICE = (
+    "allow user namespaces (`sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` on "
+    "Ubuntu, `--privileged` for a container)"
+)
 _PATIENCE = 10.0  # seconds for `unshare` to have made its namespace
 
 
@@ -41,7 +45,7 @@ def run(
 
     Raises RflError(environment) where the host lets nobody make one.
     """
-    return session.processes.run(
+    done = session.processes.run(
         [*_NAMESPACES, "sh", "-c", _WAIT, "sh", *argv],
         timeout=timeout,
         cwd=cwd,
@@ -50,6 +54,10 @@ def run(
         on_line=on_line,
         on_start=lambda child: _admit(session, child),
     )
+    if done.status and "unshare failed" in done.output:
+        words = done.output.strip().splitlines()[-1]
+        raise environment_error(f"this host lets nobody make a namespace ({words}): {_ADVICE}")
+    return done
 
 
 def _admit(session: Session, child: subprocess.Popen[bytes]) -> None:
@@ -80,7 +88,12 @@ def _has_namespace(child: subprocess.Popen[bytes]) -> bool:
 def _map(session: Session, kind: str, pid: int) -> None:
     """Write a map of ids (user_namespaces(7)); an ordinary user has newuidmap(1) do it."""
     if os.geteuid() == 0:
-        Path(f"/proc/{pid}/{kind}_map").write_text(f"0 0 {IDS}\n")
+        try:
+            Path(f"/proc/{pid}/{kind}_map").write_text(f"0 0 {IDS}\n")
+        except OSError as error:  # as in a container that has fewer ids
+            raise environment_error(
+                f"root may not map {IDS} ids here ({error.strerror}): {_ADVICE}"
+            ) from error
         return
     own = os.geteuid() if kind == "uid" else os.getegid()
     first = subordinate(Path(f"/etc/sub{kind}").read_text(), pwd.getpwuid(os.geteuid()).pw_name)

@@ -30,7 +30,7 @@ from rflbuild.store import Store
 from rflbuild.terminal import Terminal
 from tests.integration.harness import CHECKOUT, KERNEL, MODULES, BuiltKernel, Rfl, git, restore
 
-_COSTLY = ("root", "source", "kernel", "busybox", "rustdoc")
+_COSTLY = ("root", "source", "kernel", "busybox", "rustdoc", "rootfs", "image")
 _SEED = "RFLBUILD_TEST_SEED"
 _seed = int(os.environ.get(_SEED) or time.time_ns() % 1_000_000)
 

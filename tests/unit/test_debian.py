@@ -83,6 +83,13 @@ def environment(do: Callable[[], object]) -> str:
     return caught.value.sentence
 
 
+def usage(do: Callable[[], object]) -> str:
+    with pytest.raises(RflError) as caught:
+        do()
+    assert caught.value.verdict is Verdict.USAGE
+    return caught.value.sentence
+
+
 # ---- the archive --------------------------------------------------------------------------
 
 
@@ -185,6 +192,59 @@ def test_a_package_that_must_be_there_and_is_not_is_a_usage_error() -> None:
 
     assert caught.value.verdict is Verdict.USAGE
     assert "busybox-static in trixie, sid" in caught.value.sentence
+
+
+NO_SUITE = """\
+Ign:1 http://mirror/debian trixi InRelease
+Err:2 http://mirror/debian trixi Release
+  404  Not Found [IP: 203.0.113.80 80]
+E: The repository 'http://mirror/debian trixi Release' does not have a Release file.
+"""
+
+
+def test_a_suite_that_the_archive_does_not_have_is_a_usage_error(
+    archive: Archive, bin_folder: Path, make_program: Make
+) -> None:
+    answers(make_program, bin_folder / "apt-get", NO_SUITE, 100)
+
+    said = usage(lambda: archive.newest("a"))
+
+    assert "no suite `trixi`" in said
+
+
+@pytest.mark.parametrize("name", ["a b", "-o", "Apt", "x", "$(id)", ""])
+def test_what_cannot_be_a_package_is_not_looked_for(
+    archive: Archive, calls: Callable[[], list[str]], name: str
+) -> None:
+    assert f"`{name}`" in usage(lambda: archive.check(["apt", name]))
+    assert calls() == []
+
+
+def test_packages_that_are_all_there_are_looked_for_once(
+    archive: Archive,
+    bin_folder: Path,
+    make_program: Make,
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "asked"
+    make_program(bin_folder / "apt-cache", f'echo "$*" >>{log}; echo "g++ - x"; echo "apt - y"')
+
+    archive.check(["apt", "g++"])
+
+    (asked,) = log.read_text().splitlines()
+    assert asked.endswith(r"search --names-only ^(apt|g\+\+)$")
+
+
+def test_a_package_that_is_not_there_is_told_with_near_names(
+    archive: Archive, bin_folder: Path, make_program: Make
+) -> None:
+    answers(make_program, bin_folder / "apt-cache", "strace - x\nstress - y\nzsh - z\n")
+
+    said = usage(lambda: archive.check(["starce"]))
+
+    assert said.startswith("Debian has no package starce in trixie, trixie-backports; near names:")
+    assert "strace" in said
+    assert "zsh" not in said
 
 
 def test_the_mirror_of_the_setting_is_the_mirror(apt_session: Session) -> None:

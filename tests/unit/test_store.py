@@ -527,6 +527,13 @@ def test_a_full_disk_is_explained(tmp_path: Path, number: int) -> None:
     assert "RFLBUILD_CACHE" in error.sentence
 
 
+def test_a_full_disk_is_known_by_a_tool_that_has_made_room_again(store: Store) -> None:
+    store.root.mkdir()
+
+    assert store.full_disk("tar: x: Cannot write: No space left on device")
+    assert store.full_disk("tar: x: Cannot open: No such file or directory") is None
+
+
 def test_a_full_disk_that_names_no_file_is_the_stores(tmp_path: Path) -> None:
     assert str(tmp_path) in explain_os_error(OSError(errno.ENOSPC, "full"), tmp_path).sentence
 
