@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,22 +9,10 @@ from pathlib import Path
 import pytest
 
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, BuiltKernel, Rfl, line_of, replace
+from tests.integration.harness import GUEST, BuiltKernel, Rfl, line_of, places, replace
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 ModuleAt = Callable[..., Path]
-
-
-def places(output: str, level: str) -> list[tuple[str, int]]:
-    """The file and the line of each diagnostic of a level in lines of JSON."""
-    return [
-        (span["file_name"], span["line_start"])
-        for line in output.splitlines()
-        for each in [json.loads(line)]
-        if each["level"] == level
-        for span in each["spans"]
-        if span["is_primary"]
-    ]
 
 
 def test_warnings_are_there_again_when_nothing_changed(
@@ -116,7 +103,6 @@ def test_a_file_of_the_users_own_tree_is_checked_by_the_command_that_built_it(
     assert f"give --kernel {own_tree}" in elsewhere
 
 
-@pytest.mark.slow  # it shares the kept tree's build folder with no lock of its own
 def test_a_file_that_was_never_built_is_checked_until_it_builds(
     rfl: Rfl, user_store: Path, own_tree: Path
 ) -> None:
