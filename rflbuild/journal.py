@@ -33,6 +33,8 @@ class Journal(io.FileIO):
     def move_to(self, path: Path) -> None:
         """Go on in another file, which begins with what was written so far."""
         with self._lock:
+            if path == self._path:  # a round that was ended had moved it there
+                return
             shutil.copyfile(self._path, path)
             with path.open("ab") as file:
                 os.dup2(file.fileno(), self.fileno(), inheritable=False)

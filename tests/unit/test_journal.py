@@ -41,6 +41,15 @@ def test_a_log_that_moves_while_it_is_written_has_every_line_in_order(tmp_path: 
     assert (tmp_path / "49").read_bytes() == b"".join(lines)
 
 
+def test_a_log_that_is_there_already_goes_on(tmp_path: Path) -> None:
+    with Journal(tmp_path / "log") as journal:
+        journal.write(b"one\n")
+        journal.move_to(tmp_path / "log")
+        journal.write(b"two\n")
+
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\n"
+
+
 def test_a_log_that_cannot_move_stays(tmp_path: Path) -> None:
     with Journal(tmp_path / "log") as journal:
         journal.write(b"one\n")
