@@ -107,7 +107,7 @@ def test_the_packages_are_told_from_dpkgs_own_words(root: Path, tmp_path: Path) 
 
 
 def test_units_and_generators_are_masked_each_in_its_folder(session: Session) -> None:
-    recipe = image.Recipe("trixie", "4G", (), ("a.timer", "b-generator"), ())
+    recipe = image.Recipe("trixie", "4G", "auto", (), ("a.timer", "b-generator"), ())
 
     links = image._links(recipe)
 
