@@ -51,7 +51,7 @@ rm -f "$1"/etc/ssh/ssh_host_*
 # Of a root that a guest has to finish: its packages, in the order of need.
 _LEAVE_TO_GUEST = """
 mkdir "$1"/{folder}
-cp {init} "$1"/{folder}/init
+install --mode=755 {init} "$1"/{folder}/init
 for deb in $MMDEBSTRAP_ESSENTIAL; do
     cp --link "$1$deb" "$1"/{folder}/
     [ "$(dpkg-deb --field "$1$deb" Essential)" != yes ] || echo "${{deb##*/}}"

@@ -56,10 +56,11 @@ def run(session: Session, kernel: Kernel, disk: Path, tar: Path) -> None:
             argv, timeout=_TIMEOUT, log=log, on_line=lambda _: meter.step()
         )
     if DONE not in done.output:
-        words = [line.strip() for line in done.output.splitlines() if line.strip()]
+        lines = [line.strip() for line in done.output.splitlines() if line.strip()]
+        telling = [line for line in lines if "error" in line or "panic" in line]
+        words = (telling or lines or ["no output"])[-1]
         raise session.store.full_disk(done.output) or environment_error(
-            f"the packages' second stage failed in the guest ({(words or ['no output'])[-1]}); "
-            f"see {log}"
+            f"the packages' second stage failed in the guest ({words}); see {log}"
         )
     cut(tar)
 

@@ -71,12 +71,12 @@ def test_a_guest_that_fails_is_told_with_its_last_words(guest: Callable[[str], N
         guest("echo 'dpkg: error processing package x'; echo 'second stage: failed'")
 
     assert caught.value.verdict is Verdict.ENVIRONMENT
-    assert "second stage: failed" in caught.value.sentence
+    assert "(dpkg: error processing package x)" in caught.value.sentence
 
 
 def test_a_guest_that_panics_is_no_success(guest: Callable[[str], None]) -> None:
     with pytest.raises(RflError, match="Kernel panic"):
-        guest("echo 'Kernel panic - not syncing: VFS: Unable to mount root fs'")
+        guest("echo 'Kernel panic - not syncing: No init found'; echo 'Memory Limit: none'")
 
 
 def test_a_host_that_cannot_run_the_scripts_says_what_would(
