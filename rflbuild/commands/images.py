@@ -11,8 +11,6 @@ from rflbuild.chain import Links, Request
 from rflbuild.kernel import Kernel
 from rflbuild.session import Session
 
-_FRAGMENT = "debian"  # what a kernel needs for systemd, and for the second stage of its packages
-
 
 def build(session: Session, arch: str, suite: str, packages: Sequence[str]) -> int:
     """Make the image of a suite, and say where it is and what it holds."""
@@ -20,8 +18,8 @@ def build(session: Session, arch: str, suite: str, packages: Sequence[str]) -> i
     links = Links(session)
 
     def kernel() -> Kernel:
-        request = Request(arch=arch, fragments=(_FRAGMENT,))
-        return chain.build_kernel(session, chain.plan(session, request, links), links)
+        planned = chain.plan(session, Request(arch=arch), links)
+        return chain.build_kernel(session, planned, links)
 
     cached = image.has(session, machine, suite, packages)
     begun = time.monotonic()
