@@ -19,7 +19,7 @@ from rflbuild.store import Store
 from rflbuild.terminal import Terminal
 from rflbuild.verdict import Verdict
 from tests.integration.conftest import share
-from tests.integration.harness import BuiltKernel, Rfl, Run, waited_for
+from tests.integration.harness import BuiltKernel, Rfl, Run, examples, waited_for
 
 IMAGE = 2400.0  # seconds to make an image from nothing; a quiet machine needs 150
 MORE = 400.0  # seconds for a package more; a quiet machine needs 10
@@ -203,6 +203,12 @@ def test_a_guest_finishes_what_the_host_cannot(
         names = set(root.getnames())
     assert "./second-stage" not in names
     assert "./var/lib/dpkg/info/openssh-server.list" in names
+
+
+def test_the_guide_shows_what_is_run_here() -> None:
+    shown = [words for words in examples("debian") if words[0] == "debian-image"]
+
+    assert shown == [["debian-image"], ["debian-image", "--package", PACKAGE]]
 
 
 # ---- bad input ------------------------------------------------------------------------------
