@@ -13,15 +13,17 @@ import re
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from rflbuild import document, private_root, sandbox, toolchain
 from rflbuild.arch import Arch
 from rflbuild.initramfs import ADDRESS, GATEWAY
+from rflbuild.kernel import Kernel
 from rflbuild.private_root import PrivateRoot
 from rflbuild.render import render
 from rflbuild.rootfs import Rootfs
@@ -34,7 +36,8 @@ HOST_ALIAS = "rflbuild-guest"  # the image's name in `known_hosts`, for ssh -o H
 LABEL = "rootfs"
 MODULES = "modules"  # an empty folder for modules to come to
 NAMESERVER = "10.0.2.3"  # of QEMU's user network
-_RECIPE = 2  # raise it when the way an image is made changes
+_RECIPE = 3  # raise it when the way an image is made changes
+_LEFT_OUT = {"etc/apt/apt.conf.d/99mmdebstrap"}  # how apt was told to work for mmdebstrap
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")
 _GIGABYTES = 2.0
 _TIMEOUT = 600.0
@@ -46,15 +49,17 @@ _TOOLS = PrivateRoot(
 )
 
 
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """configs/debian.yaml: what the image is made of.
 
-    `size` is the disk's, as mke2fs(8) takes it; `mask` has units and generators of
+    `size` is the disk's, as mke2fs(8) takes it; `second_stage` says where the packages'
+    own scripts run; `mask` has units and generators of
     systemd's, `tools` the packages of the private root that makes images.
     """
 
     suite: str
     size: str
+    second_stage: Literal["auto", "host", "guest"]
     packages: tuple[str, ...]
     mask: tuple[str, ...]
     tools: tuple[str, ...]
@@ -112,16 +117,26 @@ def has(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> bo
     return session.store.has("image", key(session, arch, suite, packages))
 
 
-def build(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> Image:
-    """The image of a suite with packages beside the recipe's; made if it is not there yet."""
+def build(
+    session: Session,
+    arch: Arch,
+    suite: str,
+    packages: Sequence[str],
+    kernel: Callable[[], Kernel] | None = None,
+) -> Image:
+    """The image of a suite with packages beside the recipe's; made if it is not there yet.
+
+    `kernel` is called on hosts where a guest has to run the packages' own scripts.
+    """
     made = recipe(session)
     suite = suite or made.suite
     if not _SUITE.fullmatch(suite):
         raise usage_error(f"`{suite}` is no suite of Debian's; a suite is a release's name")
     more = sorted(set(packages) - set(made.packages))
     its_key = key(session, arch, suite, more)
+    maker = Rootfs(session, arch, suite, made.second_stage, kernel)
     folder = session.store.build(
-        "image", its_key, lambda into: _make(session, arch, suite, made, more, into)
+        "image", its_key, lambda into: _make(session, maker, made, more, into)
     )
     return Image(folder / "disk.qcow2", its_key, folder / "id_ed25519", folder / "known_hosts")
 
@@ -132,20 +147,18 @@ def tools(session: Session) -> Path:
     return private_root.build(session, _TOOLS, suite, recipe(session).tools)
 
 
-def _make(
-    session: Session, arch: Arch, suite: str, made: Recipe, more: Sequence[str], into: Path
-) -> None:
+def _make(session: Session, maker: Rootfs, made: Recipe, more: Sequence[str], into: Path) -> None:
     session.store.require_space(_GIGABYTES, "an image of Debian")
-    maker = Rootfs(session, arch, suite)
     if more or not session.store.has("rootfs", maker.key(made.packages)):
         maker.check([*made.packages, *more])
     its_tools = tools(session)
-    root = maker.build(made.packages, its_tools)
     work = into / "work"
     work.mkdir()
     if more:
-        base, root = root, work / "root.tar"
-        maker.extend(base, more, its_tools, root)
+        root = work / "root.tar"
+        maker.extend(made.packages, more, its_tools, root)
+    else:
+        root = maker.build(made.packages, its_tools)
     keys = _keys(session, its_tools, into)
     tree, raw = work / "tree.tar", work / "disk.raw"
     files = {**_templates(session), **keys, "etc/machine-id": f"{uuid.uuid4().hex}\n"}
@@ -218,7 +231,7 @@ def compose(root: Path, tree: Path, files: Mapping[str, str], links: Mapping[str
         there = set()
         for member in source:
             name = member.name.removeprefix("./")
-            if name in ours or name in links:
+            if name in ours or name in links or name in _LEFT_OUT:
                 continue
             there.add(name)
             content = source.extractfile(member) if member.isreg() else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rflbuild import chain, kconfig, kernel, module, source, toolchain
+from rflbuild import chain, image, kconfig, kernel, module, source, toolchain
+from rflbuild.arch import Arch
 from rflbuild.build_folder import figures
 from rflbuild.chain import Request
 from rflbuild.kernel import Plan
@@ -60,6 +61,7 @@ def rows(session: Session, request: Request) -> list[tuple[str, str, str, str, s
         there = kernel.is_built(session, bound)
         cost = "" if there else "about a minute"
         found.append(("overlay", "C functions for Rust", bound.key, "yes" if there else "no", cost))
+    found.append(_image(session, arch))
     for name in module.names(session):
         try:
             module.at(session.workspace.modules / name, f"modules/{name}")
@@ -67,6 +69,14 @@ def rows(session: Session, request: Request) -> list[tuple[str, str, str, str, s
         except RflError as error:
             found.append(("module", f"modules/{name}", "-", error.sentence, ""))
     return found
+
+
+def _image(session: Session, arch: Arch) -> tuple[str, str, str, str, str]:
+    key = image.key(session, arch, "", ())
+    there = session.store.has("image", key)
+    what = f"Debian {image.recipe(session).suite} {arch.name}"
+    cost = "" if there else f"{_cost(session, 'image')}, for a guest of Debian's"
+    return ("image", what, key, "yes" if there else "no", cost)
 
 
 def _cost(session: Session, link: str) -> str:

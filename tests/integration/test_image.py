@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from rflbuild.store import Store
 from rflbuild.terminal import Terminal
 from rflbuild.verdict import Verdict
 from tests.integration.conftest import share
-from tests.integration.harness import Rfl, Run, waited_for
+from tests.integration.harness import BuiltKernel, Rfl, Run, examples, waited_for
 
 IMAGE = 2400.0  # seconds to make an image from nothing; a quiet machine needs 150
 MORE = 400.0  # seconds for a package more; a quiet machine needs 10
@@ -180,6 +181,34 @@ def test_an_end_half_way_leaves_nothing_and_two_at_once_make_one_image(
     assert names - set(json.loads((debian / "packages.json").read_text())) == {PACKAGE}
     for name in ("known_hosts", "id_ed25519"):  # each image has its own
         assert (folder / name).read_text() != (debian / name).read_text()
+
+
+@pytest.mark.slow
+def test_a_guest_finishes_what_the_host_cannot(
+    rfl: Rfl, own_store: Path, debian: Path, kernel: BuiltKernel
+) -> None:
+    (own_store / "rootfs").unlink()
+    recipe = rfl.workspace / "configs" / "debian.yaml"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("second-stage: auto", "second-stage: guest"))
+    try:
+        run = rfl.on(own_store)("debian-image", timeout=IMAGE)
+    finally:
+        recipe.write_text(text)
+
+    packages = json.loads((disk(run).parent / "packages.json").read_text())
+    assert packages == json.loads((debian / "packages.json").read_text())
+    (tar,) = (own_store / "rootfs").glob("*/root.tar")
+    with tarfile.open(tar) as root:
+        names = set(root.getnames())
+    assert "./second-stage" not in names
+    assert "./var/lib/dpkg/info/openssh-server.list" in names
+
+
+def test_the_guide_shows_what_is_run_here() -> None:
+    shown = [words for words in examples("debian") if words[0] == "debian-image"]
+
+    assert shown == [["debian-image"], ["debian-image", "--package", PACKAGE]]
 
 
 # ---- bad input ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rflbuild import arch as arches
-from rflbuild import image, rootfs
+from rflbuild import image, initramfs, rootfs, userns
 from rflbuild.arch import Arch
 from rflbuild.process import Completed
 from rflbuild.rootfs import Rootfs
@@ -107,7 +107,7 @@ def test_the_packages_are_told_from_dpkgs_own_words(root: Path, tmp_path: Path) 
 
 
 def test_units_and_generators_are_masked_each_in_its_folder(session: Session) -> None:
-    recipe = image.Recipe("trixie", "4G", (), ("a.timer", "b-generator"), ())
+    recipe = image.Recipe("trixie", "4G", "auto", (), ("a.timer", "b-generator"), ())
 
     links = image._links(recipe)
 
@@ -202,6 +202,32 @@ def test_the_hosts_own_architecture_needs_no_emulation(
     monkeypatch.setattr(Arch, "native", lambda _: True)
 
     assert rootfs.emulated(arm64, Path("/tools"), ["mmdebstrap"])[4:] == ["", "mmdebstrap"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "native", "status", "in_guest"),
+    [
+        ("auto", False, 0, False),
+        ("auto", False, 126, True),
+        ("auto", True, 126, False),
+        ("host", False, 126, False),
+        ("guest", True, 0, True),
+    ],
+)
+def test_scripts_run_in_a_guest_where_the_host_cannot_run_them_or_it_was_asked_for(
+    session: Session,
+    arm64: Arch,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    native: bool,
+    status: int,
+    in_guest: bool,
+) -> None:
+    monkeypatch.setattr(Arch, "native", lambda _: native)
+    monkeypatch.setattr(initramfs, "busybox", lambda *_: Path("/busybox"))
+    monkeypatch.setattr(userns, "run", lambda *_, **__: Completed((), status, "", 0.1))
+
+    assert Rootfs(session, arm64, "trixie", asked)._is_for_guest(Path("/tools")) is in_guest
 
 
 @pytest.mark.parametrize("name", ["arm64", "x86_64"])
