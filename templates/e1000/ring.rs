@@ -74,7 +74,8 @@ impl Ring {
     /// Where an index is in the ring.
     #[inline]
     pub(crate) fn place(&self, index: usize) -> usize {
-        index & (self.len() - 1)
+        // By the type's invariants nothing wraps; a check would be there for each descriptor.
+        index & self.len().wrapping_sub(1)
     }
 
     /// The same, as the card's registers have it.
