@@ -13,8 +13,10 @@ use kernel::{
         DmaAddress, //
     },
     io::{
+        io_project,
         io_read,
-        io_write, //
+        io_write,
+        Io, //
     },
     prelude::*, //
 };
@@ -103,7 +105,9 @@ impl Ring {
     #[inline]
     pub(crate) fn fill(&self, index: usize, buffer: u64, control: u64) {
         let place = self.place(index);
-        io_write!(self.0, [panic: place].buffer, buffer.to_le());
-        self.set_control(index, control);
+        io_project!(self.0, [panic: place]).copy_write(Descriptor {
+            buffer: buffer.to_le(),
+            control: control.to_le(),
+        });
     }
 }
