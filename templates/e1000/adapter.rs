@@ -47,8 +47,7 @@ use kernel::{
         atomic::{
             Atomic,
             Full,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         Arc, //
     }, //
@@ -77,8 +76,6 @@ pub(crate) struct Adapter<'bound> {
     dev: &'bound device::Device<Bound>,
     receive_len: Atomic<u32>,
     transmit_len: Atomic<u32>,
-    /// The card was kept from interrupting, until the poll is done.
-    masked: Atomic<bool>,
     /// The card is still to send something. Stored with the transmit queue's lock held.
     sending: Atomic<bool>,
     /// The stack may not know of the link as it is. Only polls tell it, one after the other, so
@@ -90,6 +87,8 @@ pub(crate) struct Adapter<'bound> {
 /// What is needed to send.
 pub(crate) struct Outgoing<'up> {
     transmitter: Transmitter<'up>,
+    /// What `sending` of the adapter was set to.
+    sending: bool,
     incoming: Arc<Incoming>,
 }
 
@@ -107,7 +106,6 @@ impl<'bound> Adapter<'bound> {
             dev,
             receive_len: Atomic::new(256),
             transmit_len: Atomic::new(256),
-            masked: Atomic::new(true),
             sending: Atomic::new(false),
             link_changed: Atomic::new(false),
             _enabled: enabled,
@@ -156,6 +154,7 @@ impl net::Driver for Adapter<'_> {
         let receiver = Receiver::new(&self.hardware, self.dev, receive as usize, size)?;
         let outgoing = Outgoing {
             transmitter: Transmitter::new(&self.hardware, self.dev, transmit as usize)?,
+            sending: false,
             incoming: receiver.incoming(),
         };
         Ok((outgoing, receiver))
@@ -169,9 +168,14 @@ impl net::Driver for Adapter<'_> {
         self.set_features(dev.features());
         outgoing.transmitter.start();
         receiver.start();
-        self.masked.store(true, Relaxed);
         self.sending.store(false, Relaxed);
         self.link_changed.store(true, Relaxed);
+    }
+
+    fn begin(&self) {
+        self.rearm(false);
+        // A poll tells the stack of the link.
+        self.hardware.raise(ICR::LINK_CHANGE_MASK);
     }
 
     fn halt(&self) {
@@ -188,11 +192,7 @@ impl net::Driver for Adapter<'_> {
         if causes.link_change() || causes.receive_sequence() {
             self.link_changed.store(true, Relaxed);
         }
-        napi.schedule(|| {
-            self.hardware.mask();
-            // After the card, so that `rearm` never takes it for unmasked when it is not.
-            self.masked.store(true, Release);
-        });
+        napi.schedule(|| self.hardware.mask());
         IrqReturn::Handled
     }
 
@@ -202,18 +202,17 @@ impl net::Driver for Adapter<'_> {
         napi: &Napi,
         outgoing: &mut Outgoing<'_>,
         packet: SkBuff,
-        more: bool,
     ) -> Sent {
-        let (sent, told) = outgoing.transmitter.send(dev, packet, more);
+        let (sent, told) = outgoing.transmitter.send(dev, packet);
         if told {
             let sending = outgoing.transmitter.is_sending();
-            let was_sending = self.sending.load(Relaxed);
+            let was_sending = core::mem::replace(&mut outgoing.sending, sending);
             if sending != was_sending {
                 self.sending.store(sending, Relaxed);
             }
             // A poll asks for the interrupt that tells when the rest is sent. And an answer that
             // has come already need not wait for its own.
-            if sending && !was_sending || outgoing.incoming.is_ready() && !napi.is_scheduled() {
+            if sending && !was_sending || !napi.is_scheduled() && outgoing.incoming.is_ready() {
                 napi.schedule(|| {});
             }
         }
@@ -224,10 +223,11 @@ impl net::Driver for Adapter<'_> {
         self.sending.load(Relaxed)
     }
 
-    fn reclaim(&self, dev: &Device, outgoing: &mut Outgoing<'_>, poll: &Poll<'_>) {
+    fn reclaim(&self, dev: &Device, outgoing: &mut Outgoing<'_>, poll: &Poll<'_>) -> bool {
         outgoing.transmitter.reclaim(dev, Some(poll));
-        self.sending
-            .store(outgoing.transmitter.is_sending(), Relaxed);
+        outgoing.sending = outgoing.transmitter.is_sending();
+        self.sending.store(outgoing.sending, Relaxed);
+        outgoing.sending
     }
 
     fn poll(&self, dev: &Device, receiver: &mut Receiver<'_>, poll: &Poll<'_>) -> u32 {
@@ -237,22 +237,13 @@ impl net::Driver for Adapter<'_> {
         receiver.receive(dev, poll)
     }
 
-    fn rearm(&self) {
-        let sending = self.sending.load(Relaxed);
-        if sending || self.masked.load(Relaxed) {
-            // Before the card, whose next interrupt sets it.
-            self.masked.store(false, Release);
-            let sent = if sending {
-                ICR::TRANSMIT_WRITTEN_MASK
-            } else {
-                0
-            };
-            self.hardware.unmask(CAUSES | sent);
-        }
-        // The start, or an interrupt when no poll could be asked for: let there be another one.
-        if self.link_changed.load(Relaxed) {
-            self.hardware.raise(ICR::LINK_CHANGE_MASK);
-        }
+    fn rearm(&self, sending: bool) {
+        let sent = if sending {
+            ICR::TRANSMIT_WRITTEN_MASK
+        } else {
+            0
+        };
+        self.hardware.unmask(CAUSES | sent);
     }
 
     fn transmit_timed_out(&self, _dev: &Device) {

@@ -15,11 +15,6 @@
 #include <linux/workqueue.h>
 #include <net/tcp.h>
 
-void *rust_helper_netdev_priv(const struct net_device *dev)
-{
-	return netdev_priv(dev);
-}
-
 void rust_helper_SET_NETDEV_DEV(struct net_device *dev, struct device *parent)
 {
 	SET_NETDEV_DEV(dev, parent);
@@ -63,11 +58,6 @@ void rust_helper_netif_wake_queue(struct net_device *dev)
 	netif_wake_queue(dev);
 }
 
-bool rust_helper_netif_queue_stopped(const struct net_device *dev)
-{
-	return netif_queue_stopped(dev);
-}
-
 void rust_helper_netif_tx_disable(struct net_device *dev)
 {
 	netif_tx_disable(dev);
@@ -98,15 +88,12 @@ bool rust_helper_netif_carrier_ok(const struct net_device *dev)
 	return netif_carrier_ok(dev);
 }
 
-bool rust_helper_netdev_xmit_more(void)
+/* These are one call, because there is one for each packet. */
+bool rust_helper_netdev_count_sent(struct net_device *dev, unsigned int packets,
+				   unsigned int len, unsigned int in_ring)
 {
-	return netdev_xmit_more();
-}
-
-bool rust_helper___netdev_sent_queue(struct net_device *dev, unsigned int bytes,
-				     bool xmit_more)
-{
-	return __netdev_sent_queue(dev, bytes, xmit_more);
+	dev_sw_netstats_tx_add(dev, packets, len);
+	return __netdev_sent_queue(dev, in_ring, netdev_xmit_more());
 }
 
 void rust_helper_netdev_completed_queue(struct net_device *dev,
@@ -143,12 +130,6 @@ void rust_helper_netdev_count_received(struct net_device *dev,
 	u64_stats_update_end(&tstats->syncp);
 }
 
-void rust_helper_dev_sw_netstats_tx_add(struct net_device *dev,
-					unsigned int packets, unsigned int len)
-{
-	dev_sw_netstats_tx_add(dev, packets, len);
-}
-
 void rust_helper_dev_core_stats_rx_dropped_inc(struct net_device *dev)
 {
 	dev_core_stats_rx_dropped_inc(dev);
@@ -179,11 +160,6 @@ void rust_helper_dev_kfree_skb_any(struct sk_buff *skb)
 	dev_kfree_skb_any(skb);
 }
 
-struct skb_shared_info *rust_helper_skb_shinfo(const struct sk_buff *skb)
-{
-	return skb_shinfo(skb);
-}
-
 /* Whether mapping has failed has to be asked for; here, the answer is the address. */
 static dma_addr_t checked(struct device *dev, dma_addr_t address)
 {
@@ -201,20 +177,6 @@ dma_addr_t rust_helper_dma_map_single(struct device *dev, void *buffer,
 				      enum dma_data_direction direction)
 {
 	return checked(dev, dma_map_single(dev, buffer, size, direction));
-}
-
-void rust_helper_dma_sync_single_for_cpu(struct device *dev, dma_addr_t address,
-					 size_t size,
-					 enum dma_data_direction direction)
-{
-	dma_sync_single_for_cpu(dev, address, size, direction);
-}
-
-void rust_helper_dma_sync_single_for_device(struct device *dev,
-					    dma_addr_t address, size_t size,
-					    enum dma_data_direction direction)
-{
-	dma_sync_single_for_device(dev, address, size, direction);
 }
 
 void rust_helper_skb_tx_timestamp(struct sk_buff *skb)
@@ -246,6 +208,16 @@ void rust_helper_skb_reserve_put(struct sk_buff *skb, unsigned int headroom,
 {
 	skb_reserve(skb, headroom);
 	__skb_put(skb, len);
+}
+
+/* One call as well, for each packet that is copied from where a device wrote it. */
+void rust_helper_skb_put_mapped(struct sk_buff *skb, struct device *dev,
+				dma_addr_t address, const void *buffer,
+				unsigned int len)
+{
+	dma_sync_single_for_cpu(dev, address, len, DMA_FROM_DEVICE);
+	__skb_put_data(skb, buffer, len);
+	dma_sync_single_for_device(dev, address, len, DMA_FROM_DEVICE);
 }
 
 /* The checksum's state is a bit field. */

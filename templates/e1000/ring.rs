@@ -13,8 +13,10 @@ use kernel::{
         DmaAddress, //
     },
     io::{
+        io_project,
         io_read,
-        io_write, //
+        io_write,
+        Io, //
     },
     prelude::*, //
 };
@@ -74,7 +76,8 @@ impl Ring {
     /// Where an index is in the ring.
     #[inline]
     pub(crate) fn place(&self, index: usize) -> usize {
-        index & (self.len() - 1)
+        // By the type's invariants nothing wraps; a check would be there for each descriptor.
+        index & self.len().wrapping_sub(1)
     }
 
     /// The same, as the card's registers have it.
@@ -102,7 +105,9 @@ impl Ring {
     #[inline]
     pub(crate) fn fill(&self, index: usize, buffer: u64, control: u64) {
         let place = self.place(index);
-        io_write!(self.0, [panic: place].buffer, buffer.to_le());
-        self.set_control(index, control);
+        io_project!(self.0, [panic: place]).copy_write(Descriptor {
+            buffer: buffer.to_le(),
+            control: control.to_le(),
+        });
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Transmitter<'up> {
     tail: usize,
     /// The first descriptor that the card was not told of.
     given: usize,
+    /// The queue is stopped.
+    stopped: bool,
 }
 
 impl<'up> Transmitter<'up> {
@@ -92,6 +94,7 @@ impl<'up> Transmitter<'up> {
             head: 0,
             tail: 0,
             given: 0,
+            stopped: false,
         })
     }
 
@@ -104,7 +107,8 @@ impl<'up> Transmitter<'up> {
     /// Whether any packet might not find room.
     #[inline]
     fn is_full(&self) -> bool {
-        self.ring.len() - self.tail.wrapping_sub(self.head) <= MOST_DESCRIPTORS
+        let in_use = self.tail.wrapping_sub(self.head);
+        self.ring.len().wrapping_sub(in_use) <= MOST_DESCRIPTORS
     }
 
     /// Whether something was not reclaimed.
@@ -112,29 +116,35 @@ impl<'up> Transmitter<'up> {
         self.head != self.tail
     }
 
-    /// Sends a packet. Unless there are `more`, the card is told of all that it was not told of,
+    /// Sends a packet. Unless more come at once, the card is told of all that it was not told of,
     /// and then the second value is true.
-    pub(crate) fn send(&mut self, dev: &Device, packet: SkBuff, more: bool) -> (Sent, bool) {
+    pub(crate) fn send(&mut self, dev: &Device, packet: SkBuff) -> (Sent, bool) {
         if self.is_full() {
             let told = self.give(dev);
             if self.is_full() {
-                dev.stop_queue();
+                self.stop(dev);
                 return (Sent::Busy(packet), told);
             }
         }
         let tell = match self.put(packet) {
-            Ok(wire) => dev.sent(wire, more) || self.is_full(),
+            Ok(wire) => dev.sent(wire) || self.is_full(),
             Err(_) => {
                 dev.transmit_dropped();
-                !more
+                true
             }
         };
         let told = tell && self.give(dev);
         if self.is_full() {
             // Whoever reclaims next has the queue's lock as well, and wakes it.
-            dev.stop_queue();
+            self.stop(dev);
         }
         (Sent::Taken, told)
+    }
+
+    /// Lets no more packets come, until something is reclaimed.
+    fn stop(&mut self, dev: &Device) {
+        self.stopped = true;
+        dev.stop_queue();
     }
 
     /// Puts a packet into the ring, or drops it, and says what it will be on the wire.
@@ -224,7 +234,8 @@ impl<'up> Transmitter<'up> {
         }
         if packets > 0 {
             dev.completed(packets, bytes);
-            if !self.is_full() && dev.queue_stopped() {
+            if self.stopped && !self.is_full() {
+                self.stopped = false;
                 dev.wake_queue();
             }
         }
@@ -243,6 +254,7 @@ impl<'up> Transmitter<'up> {
     }
 
     /// Takes a packet out of the ring, whose last descriptor is known.
+    #[inline]
     fn release(&mut self, last: usize) -> Option<SkBuff> {
         while self.head != last {
             self.slot(self.head).ok()?.mapping = None;

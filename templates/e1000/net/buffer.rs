@@ -144,19 +144,12 @@ impl<'a> ReceiveBuffer<'a> {
         }
         let skb = NonNull::new(poll.alloc(len)).ok_or(ENOMEM)?;
 
-        self.mapping.sync_for_cpu(len);
-        // SAFETY: The packet is new and ours. Both have room for `len` bytes, and they do not
-        // overlap.
+        // SAFETY: The packet is new and ours. Both have room for `len` bytes, and by the type's
+        // invariants it is the fragment's that is mapped.
         unsafe {
-            bindings::skb_reserve_put(skb.as_ptr(), 0, len);
-            core::ptr::copy_nonoverlapping(
-                self.fragment.content().cast::<u8>(),
-                (*skb.as_ptr()).data,
-                len as usize,
-            );
+            self.mapping
+                .copy_to(self.fragment.content(), len, skb.as_ptr());
+            Ok(SkBuff::from_raw(skb))
         }
-        self.mapping.sync_for_device(len);
-        // SAFETY: As above.
-        Ok(unsafe { SkBuff::from_raw(skb) })
     }
 }

@@ -13,8 +13,7 @@ use super::{
     },
     interface::{
         parts,
-        Private,
-        Up, //
+        Private, //
     },
     napi::Poll,
     skb::SkBuff, //
@@ -29,7 +28,6 @@ use kernel::{
         to_result, //
     },
     prelude::*,
-    sync::atomic::Acquire,
     types::Opaque, //
 };
 
@@ -90,7 +88,7 @@ impl<T: Driver> Callbacks<T> {
         let (dev, private) = unsafe { parts::<T>(dev) };
         // SAFETY: C gives us the packet.
         let packet = unsafe { SkBuff::from_raw(NonNull::new_unchecked(skb)) };
-        let up = private.up.load(Acquire).cast::<Up<'_, T>>();
+        let up = private.current();
         if up.is_null() {
             dev.transmit_dropped();
             return bindings::netdev_tx_NETDEV_TX_OK;
@@ -98,11 +96,9 @@ impl<T: Driver> Callbacks<T> {
         // SAFETY: `up` is there until after `netif_tx_disable` in `down`, which waits for us; and
         // the lock of the one queue is held, so that nobody else has the transmitter.
         let transmitter = unsafe { &mut *(*up).transmitter.get() };
-        // SAFETY: It reads a variable of this CPU, on which we stay.
-        let more = unsafe { bindings::netdev_xmit_more() };
         match private
             .driver
-            .transmit(dev, private.napi(), transmitter, packet, more)
+            .transmit(dev, private.napi(), transmitter, packet)
         {
             Sent::Taken => bindings::netdev_tx_NETDEV_TX_OK,
             Sent::Busy(packet) => {
@@ -118,21 +114,21 @@ impl<T: Driver> Callbacks<T> {
     pub(super) unsafe extern "C" fn poll(napi: *mut bindings::napi_struct, budget: c_int) -> c_int {
         // SAFETY: `napi` was added to a device that a registration of `T` owns.
         let (dev, private) = unsafe { parts::<T>((*napi).dev) };
-        let up = private.up.load(Acquire).cast::<Up<'_, T>>();
+        let up = private.current();
         // SAFETY: C polls this `struct napi_struct`, with this budget.
         let poll = unsafe { Poll::new(dev, napi, budget) };
 
         // Who has the queue's lock has the transmitter. If somebody else does, he may have looked
         // just before the hardware was done, and so this poll is not the last.
-        let mut last = true;
-        if private.driver.is_sending() {
+        let (mut last, mut sending) = (true, private.driver.is_sending());
+        if sending {
             // SAFETY: `up` is there from before `napi_enable` until after `napi_disable`, which
             // waits for us.
             unsafe {
                 last = bindings::netdev_trylock_queue(dev.as_raw());
                 if last {
                     let transmitter = &mut *(*up).transmitter.get();
-                    private.driver.reclaim(dev, transmitter, &poll);
+                    sending = private.driver.reclaim(dev, transmitter, &poll);
                     bindings::netdev_unlock_queue(dev.as_raw());
                 }
             }
@@ -147,7 +143,7 @@ impl<T: Driver> Callbacks<T> {
         }
         // SAFETY: We are in the poll of `napi`.
         if unsafe { bindings::napi_complete_done(napi, done) } {
-            private.driver.rearm();
+            private.driver.rearm(sending);
         }
         done
     }

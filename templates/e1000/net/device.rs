@@ -86,18 +86,12 @@ impl Device {
         unsafe { bindings::netif_wake_queue(self.as_raw()) };
     }
 
-    /// Whether the queue was stopped.
-    pub(crate) fn queue_stopped(&self) -> bool {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::netif_queue_stopped(self.as_raw()) }
-    }
-
-    /// Counts a packet that was put into the ring. Returns whether the hardware should be told.
-    pub(crate) fn sent(&self, wire: OnWire, more: bool) -> bool {
-        // SAFETY: By the type's invariants.
+    /// Counts a packet that was put into the ring. Returns whether the hardware should be told: if
+    /// no more packets come at once, or none can.
+    pub(crate) fn sent(&self, wire: OnWire) -> bool {
+        // SAFETY: By the type's invariants; who sends stays on its CPU.
         unsafe {
-            bindings::dev_sw_netstats_tx_add(self.as_raw(), wire.packets, wire.bytes);
-            bindings::__netdev_sent_queue(self.as_raw(), wire.in_ring, more)
+            bindings::netdev_count_sent(self.as_raw(), wire.packets, wire.bytes, wire.in_ring)
         }
     }
 

@@ -107,32 +107,21 @@ impl<'a> Mapping<'a> {
         self.len
     }
 
-    /// Lets the CPU see what the device has written to the first `len` bytes.
-    pub(super) fn sync_for_cpu(&self, len: u32) {
-        let len = self.len.min(len) as usize;
-        // SAFETY: By the type's invariants.
-        unsafe {
-            bindings::dma_sync_single_for_cpu(
-                as_raw(self.dev),
-                self.address,
-                len,
-                self.direction.into(),
-            )
-        };
-    }
-
-    /// Gives the first `len` bytes back to the device.
-    pub(super) fn sync_for_device(&self, len: u32) {
-        let len = self.len.min(len) as usize;
-        // SAFETY: By the type's invariants.
-        unsafe {
-            bindings::dma_sync_single_for_device(
-                as_raw(self.dev),
-                self.address,
-                len,
-                self.direction.into(),
-            )
-        };
+    /// Appends the first `len` bytes, which the device has written, to a packet; then they are the
+    /// device's again.
+    ///
+    /// # Safety
+    ///
+    /// `buffer` is what is mapped, for the device to write to, and `len` not more than that. `skb`
+    /// is a valid packet that nobody else uses, with room for as much.
+    pub(super) unsafe fn copy_to(
+        &self,
+        buffer: *const c_void,
+        len: u32,
+        skb: *mut bindings::sk_buff,
+    ) {
+        // SAFETY: As the caller promises, and by the type's invariants.
+        unsafe { bindings::skb_put_mapped(skb, as_raw(self.dev), self.address, buffer, len) };
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) struct Errors {
 
 /// A driver of a network device. It is dropped when the device is unregistered.
 ///
-/// While the interface is up, the callbacks come in this order: `open`, `start`, `rearm`; any of
+/// While the interface is up, the callbacks come in this order: `open`, `start`, `begin`; any of
 /// `interrupt`, `transmit`, `poll` and `rearm`; `halt`. The layer itself takes the interface down
 /// and up again where a change needs it.
 pub(crate) trait Driver: Send + Sync + Sized {
@@ -165,6 +165,9 @@ pub(crate) trait Driver: Send + Sync + Sized {
         receiver: &mut Self::Receiver<'_>,
     );
 
+    /// Lets the hardware interrupt for the first time.
+    fn begin(&self);
+
     /// Stops the hardware: when this returns, it neither reads nor writes memory, and does not
     /// interrupt.
     fn halt(&self);
@@ -172,28 +175,33 @@ pub(crate) trait Driver: Send + Sync + Sized {
     /// Handles an interrupt, which may be another device's.
     fn interrupt(&self, napi: &Napi) -> IrqReturn;
 
-    /// Sends a packet. There may be `more` to come at once.
+    /// Sends a packet.
     fn transmit(
         &self,
         dev: &Device,
         napi: &Napi,
         transmitter: &mut Self::Transmitter<'_>,
         packet: SkBuff,
-        more: bool,
     ) -> Sent;
 
     /// Whether something was given to the hardware that [`Self::reclaim`] has not seen done.
     fn is_sending(&self) -> bool;
 
-    /// Cleans up behind what was sent, in a poll.
-    fn reclaim(&self, dev: &Device, transmitter: &mut Self::Transmitter<'_>, poll: &Poll<'_>);
+    /// Cleans up behind what was sent, in a poll, and returns what [`Self::is_sending`] is then.
+    fn reclaim(
+        &self,
+        dev: &Device,
+        transmitter: &mut Self::Transmitter<'_>,
+        poll: &Poll<'_>,
+    ) -> bool;
 
     /// Receives up to `poll.budget()` packets and returns their number. Returning the whole budget
     /// says that there are more.
     fn poll(&self, dev: &Device, receiver: &mut Self::Receiver<'_>, poll: &Poll<'_>) -> u32;
 
-    /// Lets the hardware interrupt: at the start, and after the last poll.
-    fn rearm(&self);
+    /// Lets the hardware interrupt after the last poll. That has found it to be `sending` or not;
+    /// when it begins to send later, there is another poll.
+    fn rearm(&self, sending: bool);
 
     /// Says why nothing was sent for so long; the layer then takes the interface down and up.
     fn transmit_timed_out(&self, dev: &Device);

@@ -73,16 +73,24 @@ pub(super) unsafe fn parts<'a, T: Driver + 'a>(
     dev: *mut bindings::net_device,
 ) -> (&'a Device, &'a Private<T>) {
     // SAFETY: As the caller promises.
-    unsafe {
-        let dev = Device::from_raw(dev);
-        (dev, &*bindings::netdev_priv(dev.as_raw()).cast())
-    }
+    unsafe { (Device::from_raw(dev), &*(&raw const (*dev).priv_).cast()) }
 }
 
 impl<T: Driver> Private<T> {
     pub(super) fn napi(&self) -> &Napi {
         // SAFETY: `Napi` is a transparent wrapper.
         unsafe { &*self.napi.get().cast() }
+    }
+
+    /// The [`Up`], or null. Whoever uses it has to keep [`Self::down`] from dropping it.
+    ///
+    /// This is C's `READ_ONCE()`, for each packet, without the call that an [`Atomic`] makes. What
+    /// lies behind the pointer is read after it: an address dependency, as
+    /// Documentation/memory-barriers.txt has it.
+    #[inline]
+    pub(super) fn current(&self) -> *mut Up<'_, T> {
+        // SAFETY: It is valid, and all others store to it atomically.
+        unsafe { self.up.as_ptr().read_volatile() }.cast()
     }
 
     /// Brings the interface up.
@@ -130,7 +138,7 @@ impl<T: Driver> Private<T> {
             bindings::netif_trans_update(dev.as_raw());
             bindings::netif_start_queue(dev.as_raw());
         }
-        self.driver.rearm();
+        self.driver.begin();
         Ok(())
     }
 

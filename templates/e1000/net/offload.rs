@@ -44,15 +44,18 @@ impl OnWire {
     /// For a packet with its offload.
     pub(crate) fn new(packet: &SkBuff, offload: Option<Offload>) -> Self {
         let in_ring = packet.len();
-        let (packets, headers) = match offload {
+        let (packets, bytes) = match offload {
             Some(Offload::Segment {
                 headers, segments, ..
-            }) => (u32::from(segments.max(1)), u32::from(headers)),
-            _ => (1, 0),
+            }) => {
+                let packets = u32::from(segments.max(1));
+                (packets, in_ring + (packets - 1) * u32::from(headers))
+            }
+            _ => (1, in_ring),
         };
         Self {
             packets,
-            bytes: in_ring + (packets - 1) * headers,
+            bytes,
             in_ring,
         }
     }

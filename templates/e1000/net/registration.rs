@@ -90,7 +90,7 @@ impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
         // SAFETY: The device is ours alone until it is registered, and its private area is zeroed,
         // aligned for any type, and as large as a `Private<T>`.
         let private = unsafe {
-            let private = bindings::netdev_priv(dev).cast::<Private<T>>();
+            let private = (&raw mut (*dev).priv_).cast::<Private<T>>();
             (&raw mut (*private).up).write(Atomic::new(core::ptr::null_mut()));
             (&raw mut (*private).driver).write(driver);
 
@@ -134,7 +134,7 @@ impl<T: Driver> Drop for Registration<'_, T> {
         // finds nothing to do, nobody schedules it again, and nobody else uses the driver.
         unsafe {
             bindings::unregister_netdev(dev);
-            let private = bindings::netdev_priv(dev).cast::<Private<T>>();
+            let private = (&raw mut (*dev).priv_).cast::<Private<T>>();
             bindings::cancel_work_sync((*private).restart.get());
             core::ptr::drop_in_place(&raw mut (*private).driver);
         }

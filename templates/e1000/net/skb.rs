@@ -69,10 +69,17 @@ impl SkBuff {
         unsafe { (*self.as_ptr()).len - (*self.as_ptr()).data_len }
     }
 
-    /// What a packet shares with its clones.
+    /// What a packet shares with its clones: it lies behind the linear part's memory.
     fn info(&self) -> &bindings::skb_shared_info {
+        let skb = self.as_ptr();
         // SAFETY: By the type's invariants; every packet has one.
-        unsafe { &*bindings::skb_shinfo(self.as_ptr()) }
+        unsafe {
+            let end = (*skb).end;
+            // It is an offset there, and a pointer elsewhere, as in `skb_end_pointer()`.
+            #[cfg(CONFIG_64BIT)]
+            let end = (*skb).head.add(end as usize);
+            &*end.cast()
+        }
     }
 
     /// The fragments that follow the linear part.
@@ -94,7 +101,7 @@ impl SkBuff {
     ) -> Result {
         // SAFETY: By the type's invariants; the linear part has `head_len` bytes, and the device
         // only reads.
-        let head = unsafe {
+        let mut piece = unsafe {
             Mapping::single(
                 dev,
                 (*self.as_ptr()).data.cast(),
@@ -102,12 +109,15 @@ impl SkBuff {
                 DataDirection::ToDevice,
             )
         };
-        each(head?)?;
-        for fragment in self.fragments() {
+        let mut fragments = self.fragments().iter();
+        loop {
+            each(piece?)?;
+            let Some(fragment) = fragments.next() else {
+                return Ok(());
+            };
             // SAFETY: The reference makes it valid, and the device only reads.
-            each(unsafe { Mapping::fragment(dev, fragment) }?)?;
+            piece = unsafe { Mapping::fragment(dev, fragment) };
         }
-        Ok(())
     }
 
     /// Makes the packet as long as Ethernet demands; [`None`] if there is no memory for it.
@@ -164,13 +174,13 @@ impl SkBuff {
             (*ip).check = 0;
             (*tcp).check = !bindings::tcp_v4_check(0, addresses.saddr, addresses.daddr, 0);
 
-            let info = bindings::skb_shinfo(skb);
+            let info = self.info();
             Ok(Offload::Segment {
                 network: u8::try_from(bindings::skb_network_offset(skb))?,
                 transport: u8::try_from(bindings::skb_transport_offset(skb))?,
                 headers: u8::try_from(bindings::skb_tcp_all_headers(skb))?,
-                mss: (*info).gso_size,
-                segments: (*info).gso_segs,
+                mss: info.gso_size,
+                segments: info.gso_segs,
             })
         }
     }
