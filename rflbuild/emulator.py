@@ -49,8 +49,8 @@ class Emulator:
     def _start(self) -> None:
         stack, boot = self._stack, self._boot
         ours, theirs = [], []
-        for _ in range(3):
-            here, there = socket.socketpair()
+        for pair in (socket.socketpair, roomy_pair, socket.socketpair):
+            here, there = pair()
             ours.append(stack.enter_context(here))
             theirs.append(stack.enter_context(there))
         self._payload = os.memfd_create("payload")
@@ -161,3 +161,23 @@ class Emulator:
     def close(self) -> None:
         """End QEMU and close the logs."""
         self._stack.close()
+
+
+def roomy_pair() -> tuple[socket.socket, socket.socket]:
+    """A pair of sockets with room for what a command says while nobody listens.
+
+    QEMU drops what a virtio console says when the socket is full (hw/char/virtio-console.c,
+    flush_buf), and the kernel says it in pieces of 16 bytes (drivers/tty/hvc/hvc_console.c,
+    N_OUTBUF). A local pair counts a thousand bytes for each piece, and so is full after 4 KB
+    of output; TCP puts them together.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        here = socket.create_connection(listener.getsockname())
+        while True:
+            there, peer = listener.accept()
+            if peer == here.getsockname():
+                break
+            there.close()  # anybody may connect to a port
+    for each in (here, there):
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return here, there
