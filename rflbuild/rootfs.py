@@ -232,7 +232,7 @@ def _remove(session: Session, folder: Path) -> None:
 
 
 def _why_not(session: Session, output: str, log: Path) -> RflError:
-    errors = [line for line in output.splitlines() if line.startswith(("E:", "unshare:", "mount:"))]
+    errors = [line for line in output.splitlines() if line.startswith("E:")]
     words = (errors or [line for line in output.splitlines() if line.strip()] or ["no output"])[0]
     return session.store.full_disk(output) or environment_error(
         f"mmdebstrap cannot install the image's packages ({words}); is there a network? See {log}"
