@@ -123,6 +123,14 @@ def test_templates_are_rendered_by_their_name_in_the_image(session: Session) -> 
     assert not [name for name in files if name.endswith(".j2")]
 
 
+def test_what_editors_leave_is_no_file_of_the_image(session: Session, own_templates: Path) -> None:
+    before = image._templates(session)
+    (own_templates / "image" / "etc" / ".fstab.swp").write_bytes(b"\xff")
+    (own_templates / "image" / "etc" / "fstab~").write_text("old\n")
+
+    assert image._templates(session) == before
+
+
 # ---- keys -----------------------------------------------------------------------------------
 
 
