@@ -101,12 +101,7 @@ def recipe(session: Session) -> Recipe:
 def key(session: Session, arch: Arch, suite: str, packages: Sequence[str]) -> str:
     """The key of an image; `suite` may be empty, for the recipe's own."""
     made = recipe(session)
-    templates = session.workspace.templates / "image"
-    texts = {
-        str(path.relative_to(templates)): path.read_text()
-        for path in sorted(templates.rglob("*"))
-        if path.is_file()
-    }
+    texts = {name: path.read_text() for name, path in _template_files(session).items()}
     base = Rootfs(session, arch, suite or made.suite).key(made.packages)
     more = sorted(set(packages) - set(made.packages))
     return key_of("image", _RECIPE, base, more, made.size, _links(made), texts)
@@ -192,13 +187,21 @@ def _keys(session: Session, root: Path, into: Path) -> dict[str, str]:
     return files
 
 
-def _templates(session: Session) -> dict[str, str]:
-    """The files of templates/image/, by their path in the image."""
+def _template_files(session: Session) -> dict[str, Path]:
+    """The files of templates/image/, by their path below it; not what editors leave there."""
     folder = session.workspace.templates / "image"
+    return {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and not path.name.endswith("~")
+    }
+
+
+def _templates(session: Session) -> dict[str, str]:
+    """The texts of the image's files, by their path in it."""
     values = {"address": ADDRESS, "gateway": GATEWAY, "nameserver": NAMESERVER}
     files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(path.relative_to(folder))
+    for name, path in _template_files(session).items():
         text = render(path, **values) if path.suffix == ".j2" else path.read_text()
         files[name.removesuffix(".j2")] = text
     return files

@@ -37,6 +37,7 @@ exec "$@"
 # Hooks of mmdebstrap, whose $1 is the root. Packages come from and go to a folder of the
 # store by hard links, so that none is fetched twice and an end half-way loses none.
 _TAKE = """
+set -e
 mkdir -p "$1"/var/cache/apt/archives
 find {0} -name '*.deb' -exec cp --link -t "$1"/var/cache/apt/archives {{}} +
 """
@@ -45,11 +46,13 @@ find "$1"/var/cache/apt/archives -maxdepth 1 -name '*.deb' \\
     -exec cp --link --no-clobber -t {0} {{}} +
 """
 _FINISH = """
+set -e
 echo root:root | chroot "$1" chpasswd
 rm -f "$1"/etc/ssh/ssh_host_*
 """
 # Of a root that a guest has to finish: its packages, in the order of need.
 _LEAVE_TO_GUEST = """
+set -e
 mkdir "$1"/{folder}
 install --mode=755 {init} "$1"/{folder}/init
 for deb in $MMDEBSTRAP_ESSENTIAL; do
@@ -232,7 +235,7 @@ def _remove(session: Session, folder: Path) -> None:
 
 
 def _why_not(session: Session, output: str, log: Path) -> RflError:
-    errors = [line for line in output.splitlines() if line.startswith(("E:", "unshare:", "mount:"))]
+    errors = [line for line in output.splitlines() if line.startswith("E:")]
     words = (errors or [line for line in output.splitlines() if line.strip()] or ["no output"])[0]
     return session.store.full_disk(output) or environment_error(
         f"mmdebstrap cannot install the image's packages ({words}); is there a network? See {log}"

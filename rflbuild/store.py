@@ -32,7 +32,7 @@ from rflbuild.verdict import RflError, Verdict, environment_error
 
 RESUMABLE = ".resumable"
 LOCK = ".lock"  # of a work folder to which other stores may have links, beside it
-_NO_SPACE = os.strerror(errno.ENOSPC)
+_NO_SPACE = (os.strerror(errno.ENOSPC), "enough free space")  # the latter is apt's
 _FULL = 1_000_000  # bytes; with less, a failed write may have made room again
 
 
@@ -231,7 +231,8 @@ class Store:
 
         A tool that has made room again since then is known by its `output`.
         """
-        if shutil.disk_usage(self.root).free >= _FULL and _NO_SPACE not in output:
+        told = any(words in output for words in _NO_SPACE)
+        if shutil.disk_usage(self.root).free >= _FULL and not told:
             return None
         return explain_os_error(OSError(errno.ENOSPC, ""), self.root)
 

@@ -575,6 +575,7 @@ def test_a_full_disk_is_known_by_a_tool_that_has_made_room_again(store: Store) -
     store.root.mkdir()
 
     assert store.full_disk("tar: x: Cannot write: No space left on device")
+    assert store.full_disk("E: You don't have enough free space in /x.")
     assert store.full_disk("tar: x: Cannot open: No such file or directory") is None
 
 
