@@ -113,21 +113,8 @@ def run(
     if unfinished.exists():  # make was killed, and may have left half a file
         module.remove_products(copy.work)
     unfinished.touch()
-    done = session.processes.run(
-        kernel.make(
-            built_for.toolchain,
-            built_for.arch,
-            built_for.source,
-            built_for.out,
-            f"M={copy.work}",
-            *words(clippy=clippy),
-            "modules",
-            write=[copy.work],
-        ),
-        timeout=_TIMEOUT,
-        cwd=built_for.out,
-        env=kernel.build_environment(session),
-    )
+    told = [f"M={copy.work}", *words(clippy=clippy), "modules"]
+    done = kernel.run_make(session, built_for, *told, timeout=_TIMEOUT, write=[copy.work])
     output = done.output.replace(f"{copy.work}/", "")
     report = read(output)
     copy.log.write_text(report.text)

@@ -54,21 +54,8 @@ def scripts(session: Session, built: Kernel) -> Path:
             shutil.copy(path, linux)
         log = session.store.work("logs", "gdb") / f"{built.key}.log"
         log.unlink(missing_ok=True)
-        done = session.processes.run(
-            kernel.make(
-                built.toolchain,
-                built.arch,
-                built.source,
-                built.out,
-                f"M={linux}",
-                "modules",
-                write=[linux],
-            ),
-            timeout=_TIMEOUT,
-            cwd=built.out,
-            env=kernel.build_environment(session),
-            log=log,
-        )
+        words = [f"M={linux}", "modules"]
+        done = kernel.run_make(session, built, *words, timeout=_TIMEOUT, write=[linux], log=log)
         if done.status or not (linux / "constants.py").is_file():
             raise session.store.full_disk() or buildlog.failure(
                 "the kernel's gdb scripts", done.output, str(log)

@@ -19,6 +19,7 @@ from rflbuild.arch import Arch
 from rflbuild.fragment import Option
 from rflbuild.kconfig import Kconfig
 from rflbuild.overlay import Overlay
+from rflbuild.process import Completed
 from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.store import LOCK, key_of, write_atomically
@@ -123,6 +124,27 @@ def make(
         *words,
     ]
     return toolchain.command(argv, cwd=out, read=source.mounts, write=[out, *write])
+
+
+def run_make(
+    session: Session,
+    built: Kernel,
+    *words: str,
+    timeout: float,
+    write: Sequence[Path] = (),
+    log: Path | None = None,
+) -> Completed:
+    """Run make in a kernel that was built, as for a module beside it, to its end.
+
+    Raises RflError(timeout) after `timeout` seconds.
+    """
+    return session.processes.run(
+        make(built.toolchain, built.arch, built.source, built.out, *words, write=write),
+        timeout=timeout,
+        cwd=built.out,
+        env=build_environment(session),
+        log=log,
+    )
 
 
 def variables(session: Session, toolchain: Toolchain, source: Source) -> list[str]:

@@ -152,20 +152,14 @@ def make(session: Session, module: Module, built_for: Kernel, copy: Copy, *words
     Raises RflError(build-error) with the compiler's words.
     """
     copy.log.unlink(missing_ok=True)
-    done = session.processes.run(
-        kernel.make(
-            built_for.toolchain,
-            built_for.arch,
-            built_for.source,
-            built_for.out,
-            f"M={copy.work}",
-            *_paths_of_the_users(module, copy.work),
-            *words,
-            write=[copy.work],
-        ),
+    done = kernel.run_make(
+        session,
+        built_for,
+        f"M={copy.work}",
+        *_paths_of_the_users(module, copy.work),
+        *words,
         timeout=_TIMEOUT,
-        cwd=built_for.out,
-        env=kernel.build_environment(session),
+        write=[copy.work],
         log=copy.log,
     )
     output = _as_the_users(done.output, module, copy.work)

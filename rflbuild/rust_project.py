@@ -93,23 +93,9 @@ def _described(session: Session, built: Kernel) -> Project:
         (work / FILE).unlink(missing_ok=True)
         log = session.store.work("logs", "project") / f"{built.source.release}-{name}.log"
         log.unlink(missing_ok=True)
-        done = session.processes.run(
-            kernel.make(
-                built.toolchain,
-                built.arch,
-                built.source,
-                built.out,
-                f"M={work}",
-                # 6.12 looks for rust/Makefile in the build folder, if that is another one.
-                f"src={built.source.path}/rust",
-                "rust-analyzer",
-                write=[work],
-            ),
-            timeout=_TIMEOUT,
-            cwd=built.out,
-            env=kernel.build_environment(session),
-            log=log,
-        )
+        # 6.12 looks for rust/Makefile in the build folder, if that is another one.
+        words = [f"M={work}", f"src={built.source.path}/rust", "rust-analyzer"]
+        done = kernel.run_make(session, built, *words, timeout=_TIMEOUT, write=[work], log=log)
         try:
             project: Project = json.loads((work / FILE).read_text())
         except (FileNotFoundError, ValueError):

@@ -82,20 +82,14 @@ def check(session: Session, built: Kernel, path: Path, *, clippy: bool = False) 
             "`./rfl kernel` builds again, with the same --kernel and --fragment"
         )
     # It has not been built so far, for its errors perhaps: then there is nothing to disturb.
-    argv = kernel.make(
-        built.toolchain,
-        built.arch,
-        built.source,
-        built.out,
+    told = [
         *kernel.variables(session, built.toolchain, built.source),
         f"RUSTFLAGS_{relative.stem}.o={JSON_FLAG}",
         str(relative.with_suffix(".o")),
-        write=kernel.ccache_folders(session),
-    )
+    ]
+    ccache = kernel.ccache_folders(session)
     with kernel.locked(session, built.out):
-        done = session.processes.run(
-            argv, timeout=_TIMEOUT, cwd=built.out, env=kernel.build_environment(session)
-        )
+        done = kernel.run_make(session, built, *told, timeout=_TIMEOUT, write=ccache)
     return _report(session, built, done.output, done.status, str(relative))
 
 
