@@ -12,6 +12,7 @@ from rflbuild.store import key_of, remove_tree
 from rflbuild.verdict import environment_error
 
 BUILT = ".rflbuild-built"  # in one with an overlay: the key that was last built to its end
+PREPARED = ".rflbuild-prepared"  # likewise: what the last of its Rust is compiled against
 FIGURES = "rflbuild.json"
 _SEEDED = ".rflbuild-seeded"  # the whole of another build folder is here
 _COPY_TIMEOUT = 600.0
@@ -30,6 +31,12 @@ def holds(out: Path, key: str, *, mutable: bool) -> bool:
         return state(out) == key
     built = out / BUILT
     return not built.is_file() or built.read_text() == key
+
+
+def unmark(out: Path) -> None:
+    """Say of a build folder with an overlay that it will not be what it was."""
+    for mark in (BUILT, PREPARED):
+        (out / mark).unlink(missing_ok=True)
 
 
 def figures(kernel_out: Path) -> dict[str, object]:

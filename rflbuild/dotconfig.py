@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rflbuild import kernel
+from rflbuild import kconfig_inputs, kernel
 from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Plan
 from rflbuild.session import Session
@@ -30,7 +30,6 @@ from rflbuild.store import remove_tree, write_atomically
 if TYPE_CHECKING:
     from rflbuild.kconfig_tree import KconfigTree
 
-_LOADED = "include/config/auto.conf.cmd"  # names all files that Kconfig has read
 _NOT_SET = " is not set"
 _HEADING = "Kernel Configuration"  # in the first lines of what Kconfig writes
 
@@ -125,7 +124,7 @@ def tree(plan: Plan) -> KconfigTree:
     """Every option of a plan's kernel, as its Kconfig files define it; this takes a second."""
     from rflbuild.kconfig_tree import KconfigTree
 
-    return KconfigTree.read(plan.source.path, plan.arch.srcarch)
+    return KconfigTree.read(plan.source.path, plan.arch.srcarch, plan.source.laid)
 
 
 def option_types(session: Session, plan: Plan) -> Mapping[str, str]:
@@ -159,6 +158,7 @@ def _in_use(session: Session, plan: Plan) -> Iterator[Path]:
     if plan.source.mutable:
         kernel.refuse_in_place(plan.source.path)
     folder = _folder(session, plan)
+    kernel.lay(session, plan)
     with session.store.lock(f"config-{folder.name}"):
         yield folder
 
@@ -178,7 +178,8 @@ def _make(session: Session, plan: Plan, folder: Path) -> str:
             begun = time.time_ns()
             kernel.make_config(session, plan, folder, plan.config.target, log)
             _publish(config, bare)
-            _note_inputs(folder, plan, begun)
+            noted = folder / "made" / "inputs"
+            kconfig_inputs.note(noted, folder, plan.source, plan.arch.srcarch, begun)
         if made != bare:
             shutil.copyfile(bare, config)
             kernel.complete_config(session, plan, folder, log)
@@ -193,35 +194,10 @@ def _publish(config: Path, made: Path) -> None:
 
 def _fresh(folder: Path, plan: Plan) -> bool:
     """Whether what is in `made` comes from the Kconfig files as they are now."""
-    if not plan.source.mutable:
-        return True
-    try:
-        noted = json.loads((folder / "made" / "inputs").read_text())
-        return bool(noted == _inputs(folder, plan))
-    except FileNotFoundError:
-        return False
-
-
-def _note_inputs(folder: Path, plan: Plan, begun: int) -> None:
-    """Note what the Kconfig files are, unless one was changed after make had begun."""
-    found = _inputs(folder, plan)
-    if all(changed < begun for changed, _ in found.values()):
-        write_atomically(folder / "made" / "inputs", json.dumps(found))
-
-
-def _inputs(folder: Path, plan: Plan) -> dict[str, list[int]]:
-    """The time and the size of each file that can change what Kconfig makes."""
-    source = plan.source.path
-    listed = (folder / _LOADED).read_text().partition("deps_config :=")[2].partition("\n\n")[0]
-    paths = [source / name for name in listed.replace("\\", " ").split()]
-    for pattern in ("Makefile", "scripts/*", f"arch/{plan.arch.srcarch}/configs/*"):
-        paths += sorted(source.glob(pattern))
-    found = {}
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            stat = path.stat()
-            found[str(path)] = [stat.st_mtime_ns, stat.st_size]
-    return found
+    noted = folder / "made" / "inputs"
+    return not plan.source.mutable or kconfig_inputs.are_as_noted(
+        noted, folder, plan.source, plan.arch.srcarch
+    )
 
 
 def _log(session: Session, plan: Plan) -> Path:

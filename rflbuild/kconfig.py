@@ -120,7 +120,7 @@ def explain(
     """For each dropped option a line: where it was asked for, what became of it, and why."""
     from rflbuild.kconfig_tree import KconfigTree
 
-    tree = KconfigTree.read(source.path, arch.srcarch)
+    tree = KconfigTree.read(source.path, arch.srcarch, source.laid)
     rows = []
     for option in options:
         why = tree.explain(option.name, option.value, config).sentence()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -138,13 +138,14 @@ def _dependency(clause: Clause) -> Expr:
     return expr if condition == YES else junction("||", (expr, off(condition)))
 
 
-def read_entries(source: Path, srcarch: str) -> list[Entry]:
+def read_entries(source: Path, srcarch: str, laid: Mapping[str, str]) -> list[Entry]:
     """Every definition of an option that source/Kconfig leads to, in the kernel's order.
 
     `srcarch` names the folder below arch/, such as arm64 or x86. ARCH stays unknown:
-    for x86 it may be x86, x86_64 or i386.
+    for x86 it may be x86, x86_64 or i386. `laid` has the texts of files that are otherwise
+    than in the source.
     """
-    reader = _Reader(source, Macros({"SRCARCH": srcarch, "srctree": "."}))
+    reader = _Reader(source, laid, Macros({"SRCARCH": srcarch, "srctree": "."}))
     reader.read("Kconfig", None)
     return reader.options
 
@@ -152,21 +153,23 @@ def read_entries(source: Path, srcarch: str) -> list[Entry]:
 class _Reader:
     """Follows `source` from file to file."""
 
-    def __init__(self, source: Path, macros: Macros) -> None:
+    def __init__(self, source: Path, laid: Mapping[str, str], macros: Macros) -> None:
         self.options: list[Entry] = []
         self._source = source
+        self._laid = laid
         self._macros = macros
         self._open: list[str] = []
 
     def read(self, file: str, parent: Entry | None) -> None:
         """Take in a file that is sourced within a block; its own blocks end with it."""
         path = self._source / file
-        if file in self._open or not path.is_file():
+        if file in self._open or not (file in self._laid or path.is_file()):
             return
+        text = self._laid.get(file) or path.read_text(errors="replace")
         self._open.append(file)
         # What comes before the first entry of a file belongs to none.
         entry = Entry("", "", Clause("", file, 0), parent)
-        for line, keyword, rest in _statements(path.read_text(errors="replace")):
+        for line, keyword, rest in _statements(text):
             if keyword in _ATTRIBUTES:
                 entry.add(keyword, Clause(self._macros.expand(rest), file, line))
             elif keyword == "help":

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from rflbuild.kconfig_explanation import Explanation, Unmet, listed, what_it_checks
 from rflbuild.kconfig_expr import (
@@ -90,9 +91,14 @@ class KconfigTree:
                         forces[target].append((entry, clause))
 
     @classmethod
-    def read(cls, source: Path, srcarch: str) -> KconfigTree:
-        """The tree below source/Kconfig; `srcarch` names the folder below source/arch."""
-        return cls(source, srcarch, read_entries(source, srcarch))
+    def read(
+        cls, source: Path, srcarch: str, laid: Mapping[str, str] = MappingProxyType({})
+    ) -> KconfigTree:
+        """The tree below source/Kconfig; `srcarch` names the folder below source/arch.
+
+        `laid` has the texts of files that are laid over the source's.
+        """
+        return cls(source, srcarch, read_entries(source, srcarch, laid))
 
     @property
     def types(self) -> Mapping[str, str]:

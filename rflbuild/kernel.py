@@ -6,19 +6,19 @@ folder is built in a folder that stays, and make decides what is stale.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import build_folder, buildlog, kconfig, overlay, requirements
+from rflbuild import build_folder, buildlog, kconfig, kconfig_inputs, overlay, requirements
 from rflbuild.arch import Arch
 from rflbuild.fragment import Option
 from rflbuild.kconfig import Kconfig
-from rflbuild.overlay import Overlay
 from rflbuild.process import Completed
 from rflbuild.session import Session
 from rflbuild.source import Source
@@ -205,8 +205,7 @@ def build(session: Session, plan: Plan) -> Kernel:
     begun = time.monotonic()
     key = plan.key
     if plan.source.mutable:
-        folder = plan.base.key if plan.base else key
-        out = session.store.work("kernel", folder).resolve()  # what Kbuild saves names it
+        out = _own(session, plan)
         with locked(session, out):
             refuse_in_place(plan.source.path)
             _make_all(session, plan, out)
@@ -221,7 +220,7 @@ def build(session: Session, plan: Plan) -> Kernel:
             seconds,
         )
     if plan.source.overlay and plan.base:
-        out, built = _build_overlaid(session, plan, plan.base, plan.source.overlay)
+        out, built = _build_overlaid(session, plan, plan.base)
         seconds = time.monotonic() - begun if built else 0.0
         return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
     cached = session.store.has("kernel", key)
@@ -250,23 +249,85 @@ def is_built(session: Session, plan: Plan) -> bool:
     return built.is_file() and built.read_text() == plan.key
 
 
-def _build_overlaid(session: Session, plan: Plan, base: Plan, laid: Overlay) -> tuple[Path, bool]:
+def _build_overlaid(session: Session, plan: Plan, base: Plan) -> tuple[Path, bool]:
     """The build folder of a kernel with an overlay, and whether anything had to be built."""
-    name = key_of(base.key, laid.scope)
-    out = session.store.work("kernel", name).resolve()
+    out = _overlaid(session, plan, base)
     with locked(session, out):
         overlay.write(plan.source)
         built = out / build_folder.BUILT
         if built.is_file() and built.read_text() == plan.key:
             _check_options(plan, out)
             return out, False
-        built.unlink(missing_ok=True)
-        if not build_folder.is_seeded(out):
-            session.store.require_space(_GIGABYTES["virt"], "a kernel with an overlay")
-            build_folder.seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
+        build_folder.unmark(out)
+        _seed(session, base, out)
         _make_all(session, plan, out)
+        write_atomically(out / build_folder.PREPARED, _prepared_key(plan))
         write_atomically(built, plan.key)
     return out, True
+
+
+def _own(session: Session, plan: Plan) -> Path:
+    """Where a tree of the user's is built; what Kbuild saves names it."""
+    return session.store.work("kernel", (plan.base or plan).key).resolve()
+
+
+def _overlaid(session: Session, plan: Plan, base: Plan) -> Path:
+    """Where a kernel with an overlay is built."""
+    assert plan.source.overlay  # noqa: S101 - who asks has one
+    name = key_of(base.key, plan.source.overlay.scope)
+    return session.store.work("kernel", name).resolve()
+
+
+def _seed(session: Session, base: Plan, out: Path) -> None:
+    """Let the build folder of a kernel with an overlay have all that its base's has."""
+    if not build_folder.is_seeded(out):
+        session.store.require_space(_GIGABYTES["virt"], "a kernel with an overlay")
+        build_folder.seed(session, build(session, replace(base, needs=None)).out.resolve(), out)
+
+
+def lay(session: Session, plan: Plan) -> None:
+    """Let what is laid over a plan's source be seen, where nothing is to be built of it."""
+    if plan.source.overlay and plan.base:
+        with locked(session, _overlaid(session, plan, plan.base)):
+            overlay.write(plan.source)
+
+
+def prepared(session: Session, plan: Plan) -> Kernel:
+    """The kernel of a plan as far as it takes to compile a file of it.
+
+    The plan is of a tree of the user's that was built before, or has an overlay. The
+    configuration is as it is now, and so is all that Rust is compiled against, such as
+    bindings; the rest is as it was built last. Rust that is laid over, a module's, is not
+    compiled, since it may have an error.
+
+    Raises RflError(build-error) with the compiler's words.
+    """
+    begun = time.monotonic()
+    base = plan.base or plan
+    mutable = plan.source.mutable
+    out = _own(session, plan) if mutable else _overlaid(session, plan, base)
+    noted = out / build_folder.PREPARED
+    with locked(session, out):
+        overlay.write(plan.source)
+        fresh = not mutable and noted.is_file() and noted.read_text() == _prepared_key(plan)
+        if mutable:
+            refuse_in_place(plan.source.path)
+            _prepare(session, plan, out)
+        elif not fresh:
+            build_folder.unmark(out)
+            _seed(session, base, out)
+            _prepare(session, plan, out)
+            write_atomically(noted, _prepared_key(plan))
+    seconds = 0.0 if fresh else time.monotonic() - begun
+    key = build_folder.state(out) if mutable else plan.key
+    label = plan.config.label
+    return Kernel(plan.arch, plan.source, plan.toolchain, label, key, out, seconds)
+
+
+def _prepared_key(plan: Plan) -> str:
+    """Of a plan with an overlay, a key of what its Rust is compiled against."""
+    others = {name: text for name, text in plan.source.laid.items() if not name.endswith(".rs")}
+    return key_of(others, plan.config.key)
 
 
 def current(session: Session, plan: Plan, built: Kernel) -> Kernel:
@@ -304,15 +365,51 @@ def refuse_in_place(tree: Path) -> None:
             )
 
 
-def _make_all(session: Session, plan: Plan, out: Path) -> None:
-    """Configure and build in `out`."""
-    log = _log(session, plan)
-    configured = out / ".rflbuild-config"
+@contextlib.contextmanager
+def _configured(session: Session, plan: Plan, out: Path, log: Path) -> Iterator[None]:
+    """Configure in `out` unless it is done and nothing that it comes from changed since.
+
+    Make is to run in the context: it tells what that is.
+    """
+    configured, noted = out / ".rflbuild-config", out / ".rflbuild-kconfig"
     text = f"{plan.config.target}\n{plan.config.text()}"
-    if not configured.exists() or configured.read_text() != text:
+    changes = plan.source.mutable or plan.source.overlay is not None
+    fresh = configured.exists() and configured.read_text() == text
+    if changes:
+        fresh = fresh and kconfig_inputs.are_as_noted(noted, out, plan.source, plan.arch.srcarch)
+    begun = time.time_ns()
+    if not fresh:
+        configured.unlink(missing_ok=True)
         _configure(session, plan, out, log)
         write_atomically(configured, text)
     _check_options(plan, out)
+    yield
+    if changes and not fresh:
+        kconfig_inputs.note(noted, out, plan.source, plan.arch.srcarch, begun)
+
+
+def _prepare(session: Session, plan: Plan, out: Path) -> None:
+    """Configure in `out`, and make all that a file of the kernel is compiled with."""
+    log = _log(session, plan)
+    words = [*variables(session, plan.toolchain, plan.source), f"-j{session.jobs}", "prepare"]
+    with (
+        _configured(session, plan, out, log),
+        session.terminal.progress(f"kernel {plan.source.release}", None),
+    ):
+        done = session.processes.run(
+            plan.make(out, *words, write=ccache_folders(session)),
+            timeout=_TIMEOUT,
+            cwd=out,
+            env=build_environment(session),
+            log=log,
+        )
+    if done.status:
+        raise session.store.full_disk() or buildlog.failure("the kernel", done.output, str(log))
+
+
+def _make_all(session: Session, plan: Plan, out: Path) -> None:
+    """Configure and build in `out`."""
+    log = _log(session, plan)
     begun, cpu = time.monotonic(), os.times()
     count = 0
     noted = session.store.noted(f"objects-{plan.config.label}-{plan.arch.name}") or {}
@@ -324,7 +421,10 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
             count += 1
             meter.step()
 
-    with session.terminal.progress(f"kernel {plan.source.release}", total) as meter:
+    with (
+        _configured(session, plan, out, log),
+        session.terminal.progress(f"kernel {plan.source.release}", total) as meter,
+    ):
         words = variables(session, plan.toolchain, plan.source)
         targets = [Path(plan.arch.image).name, "modules"]
         done = session.processes.run(

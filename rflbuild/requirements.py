@@ -129,5 +129,5 @@ def _unknown(source: Source, arch: Arch, name: str) -> str:
     """What to say of an option that this kernel does not have at all."""
     from rflbuild.kconfig_tree import KconfigTree
 
-    found = KconfigTree.read(source.path, arch.srcarch).explain(name, "y", {})
+    found = KconfigTree.read(source.path, arch.srcarch, source.laid).explain(name, "y", {})
     return "" if found.known else f"and Linux {source.release} has it not: {found.sentence()}"

@@ -103,10 +103,26 @@ class Source:
         """What a sandbox has to see: the tree, and what is laid over it."""
         return (self.path, *(self.overlay.mounts if self.overlay else ()))
 
+    @property
+    def laid(self) -> dict[str, str]:
+        """The texts that are laid over the tree, by their paths in it."""
+        files = self.overlay.files if self.overlay else {}
+        return {str(name): text for name, text in files.items()}
+
     def read(self, name: str) -> str | None:
         """The text of a file of the tree, the one that is laid over it if one is; None without."""
         laid = self.overlay.files.get(PurePosixPath(name)) if self.overlay else None
         return laid if laid is not None else tree_edit.read(self.path / name)
+
+    def place(self, name: str) -> Path:
+        """Where on the host a file of the tree is, by its path there: in the tree, or laid over it.
+
+        What is laid over it is there once `overlay.write` has been.
+        """
+        folders = self.overlay.folders if self.overlay else ()
+        if self.overlay and any(PurePosixPath(name).is_relative_to(each) for each in folders):
+            return self.overlay.work / name
+        return self.path / name
 
 
 def kernels(session: Session) -> Kernels:

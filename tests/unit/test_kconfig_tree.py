@@ -47,6 +47,18 @@ def unmet(explanation: Explanation) -> list[str]:
     return [part.text for part in explanation.unmet]
 
 
+# Files that are laid over the tree's
+
+
+def test_a_file_that_is_laid_over_the_tree_is_read_in_its_place(tmp_path: Path) -> None:
+    write(tmp_path / "Kconfig", 'source "a/Kconfig"\n')
+    write(tmp_path / "a" / "Kconfig", bools("OLD"))
+
+    tree = KconfigTree.read(tmp_path, "arm64", {"a/Kconfig": bools("OLD", "NEW")})
+
+    assert set(tree.types) == {"OLD", "NEW"}
+
+
 # Names that do not exist
 
 

@@ -128,6 +128,15 @@ def test_a_folder_takes_in_one_that_was_laid_before(session: Session, source: So
     assert not (work / "samples/rust/hostprogs/new").exists()
 
 
+def test_a_file_is_on_the_host_where_make_sees_it(session: Session, source: Source) -> None:
+    made = laid(session, source, samples__rust__new="new")
+    overlay.write(made)
+
+    assert made.place("samples/rust/new").read_text() == "new"
+    assert made.place("samples/rust/Makefile").read_text() == "old\n"
+    assert made.place("rust/helpers/helpers.c") == source.path / "rust/helpers/helpers.c"
+
+
 def test_one_overlay_lies_on_another(session: Session, source: Source) -> None:
     below = laid(session, source, rust__helpers__helpers="below", samples__rust__new="below")
 
