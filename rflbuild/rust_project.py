@@ -14,7 +14,6 @@ from typing import Any
 
 from rflbuild import buildlog, kernel, module, places
 from rflbuild.kernel import Kernel
-from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.store import key_of, write_atomically
 from rflbuild.verdict import usage_error
@@ -30,16 +29,16 @@ _SAMPLE = "rflbuild_sample"
 def make(
     session: Session,
     built: Kernel,
-    modules: Iterable[Module],
+    roots: Iterable[Path],
     folder: Path,
     sysroot: Path | None,
 ) -> Project:
-    """The project of a kernel and modules for it, with paths of the host.
+    """The project of a kernel and of the user's modules for it, with paths of the host.
 
-    A module in `folder`, where the file is to lie, is named relative to it, so that an
-    editor may have opened it by any of its paths. `sysroot` is what rust-analyzer takes its
-    rustc and its server for macros from. Raises RflError(usage) for a kernel too old to have
-    the script.
+    `roots` are the files that the modules' crates begin with. One in `folder`, where the file
+    is to lie, is named relative to it, so that an editor may have opened it by any of its
+    paths. `sysroot` is what rust-analyzer takes its rustc and its server for macros from.
+    Raises RflError(usage) for a kernel too old to have the script.
     """
     project = _described(session, built)
     there = places.of_kernel(built)
@@ -52,11 +51,7 @@ def make(
         if not built.source.mutable:  # a library: it is read, and not to be edited
             crate["is_workspace_member"] = False
     crates += _in_tree(built, sample)
-    for each in modules:
-        crates += [
-            _crate(sample, _within(folder, each.directory / name), modular=True, member=True)
-            for name in module.crate_roots(each.directory)
-        ]
+    crates += [_crate(sample, _within(folder, path), modular=True, member=True) for path in roots]
     if sysroot:
         project["sysroot"] = str(sysroot)
     return project

@@ -49,7 +49,7 @@ def check_command(session: Session, subject: Subject, words: Sequence[str]) -> l
     command += [str(session.workspace.root / "rfl"), "check"]
     if subject.inside:
         command.append(_SAVED_FILE)  # of all that is in a tree, only what it is part of
-    elif subject.single:
+    elif subject.named:
         command.append(str(subject.folder))
     return [*command, "--json", *words]
 

@@ -44,6 +44,14 @@ class Target:
         at = self.in_tree.source
         return {at: at if self.in_tree.tree else f"modules/{self.name}/{PurePosixPath(at).name}"}
 
+    @property
+    def own_file(self) -> Path:
+        """Of a module that is in the kernel's tree, the file of the user's."""
+        assert self.in_tree  # noqa: S101 - who asks has looked
+        if self.in_tree.tree:
+            return Path(self.in_tree.tree, self.in_tree.source)
+        return self.files / PurePosixPath(self.in_tree.source).name
+
 
 def find(session: Session, wanted: str) -> Target:
     """The target of that name or path.

@@ -15,6 +15,7 @@ from pathlib import Path
 from rflbuild import buildlog, diagnostics, kernel, module, places, savedcmd
 from rflbuild.diagnostics import JSON_FLAG, Report
 from rflbuild.kernel import Kernel
+from rflbuild.module import Module
 from rflbuild.savedcmd import SavedCommand
 from rflbuild.session import Session
 from rflbuild.store import key_of
@@ -65,18 +66,33 @@ def below(built: Kernel, folder: Path) -> Iterator[SavedCommand]:
             yield command
 
 
-def check(session: Session, built: Kernel, path: Path, *, clippy: bool = False) -> Report:
+def check(
+    session: Session,
+    built: Kernel,
+    path: Path,
+    *,
+    clippy: bool = False,
+    owner: Module | None = None,
+) -> Report:
     """What the compiler says of a file, or of all the crates in a folder, of a kernel's source.
 
-    The kernel is the one that was last built. Raises RflError(usage) for what that build
-    did not compile.
+    The kernel is the one that was last built. If the file is laid over its source, `owner` has
+    the user's. Raises RflError(usage) for what that build did not compile.
     """
-    crates = of_file(built, path) if path.is_file() else list(below(built, path))
-    if crates:
-        return _joined([_check(session, built, each, clippy=clippy) for each in crates])
     relative = path.relative_to(built.source.path)
-    beside = module.crate_roots(path.parent) if path.is_file() else []
-    if not built.source.mutable or path.name not in beside:
+    place = built.source.place(str(relative))
+    if place.is_file() and path.suffix != ".rs":
+        raise usage_error(
+            f"{path} is no Rust, which is all that `check` reads of a kernel: `./rfl kernel` "
+            "compiles the rest, and clangd shows what is wrong in C"
+        )
+    crates = of_file(built, path) if place.is_file() else list(below(built, path))
+    if crates:
+        reports = [of_crate(session, built, each, clippy=clippy) for each in crates]
+        return _located(built, _joined(reports), relative, owner)
+    beside = module.crate_roots(place.parent) if place.is_file() else []
+    is_own = built.source.mutable or str(relative) in built.source.laid
+    if not is_own or path.name not in beside:
         raise usage_error(
             f"{path} is in nothing that the kernel's last build compiled: is its option set? "
             "`./rfl kernel` builds again, with the same --kernel and --fragment"
@@ -90,10 +106,14 @@ def check(session: Session, built: Kernel, path: Path, *, clippy: bool = False) 
     ccache = kernel.ccache_folders(session)
     with kernel.locked(session, built.out):
         done = kernel.run_make(session, built, *told, timeout=_TIMEOUT, write=ccache)
-    return _report(session, built, done.output, done.status, str(relative))
+    if clippy and not done.status:
+        return check(session, built, path, clippy=True, owner=owner)
+    report = _report(session, built, done.output, done.status, str(relative))
+    return _located(built, report, relative, owner)
 
 
-def _check(session: Session, built: Kernel, crate: SavedCommand, *, clippy: bool) -> Report:
+def of_crate(session: Session, built: Kernel, crate: SavedCommand, *, clippy: bool) -> Report:
+    """What the compiler says of a crate of the last build; its files are named as there."""
     name = key_of(str(built.out), crate.source)
     compiler = built.toolchain.program("clippy-driver" if clippy else "rustc")
     with session.store.lock(f"check-{name}"):
@@ -113,7 +133,12 @@ def _report(session: Session, built: Kernel, output: str, status: int, shown: st
         if error.verdict is not Verdict.BUILD_ERROR:
             raise error
         report = diagnostics.with_a_place(replace(report, error=error), [shown])
-    return diagnostics.located(report, places.of_kernel(built))
+    return report
+
+
+def _located(built: Kernel, report: Report, relative: Path, owner: Module | None) -> Report:
+    laid = {str(relative): owner.directory / relative.name} if owner else {}
+    return diagnostics.located(report, places.of_kernel(built, laid), owner)
 
 
 def _joined(reports: list[Report]) -> Report:

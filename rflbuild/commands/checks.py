@@ -119,7 +119,7 @@ def fmt(session: Session, wanted: str | None, request: Request, *, check: bool) 
         for target, plan in _targets(session, wanted, request, links):
             owner = target.module
             if not owner:
-                own = _own_file(target)
+                own = target.own_file
                 done += rustfmt.rust(session, plan, {own: os.path.relpath(own)})
                 continue
             if not check and owner.directory.is_relative_to(session.store.root):
@@ -201,7 +201,7 @@ def checkpatch(
                 outside = True
                 said[target.module.shown] = patches.of_module(session, plan, target.module)
             else:
-                file = _own_file(target)
+                file = target.own_file
                 shown = os.path.relpath(file.parent)
                 said[os.path.relpath(file)] = patches.of_files(
                     session, plan, file.parent, [file.name], shown
@@ -248,14 +248,6 @@ def _targets(
             raise usage_error(f"{wanted} is a test of the kernel's own modules, and has no files")
     for target in found:
         yield targets.plan(session, target, request, links)
-
-
-def _own_file(target: Target) -> Path:
-    """The file of the user's own that is a module in the kernel's tree."""
-    assert target.in_tree  # noqa: S101 - one without a module is
-    if target.in_tree.tree:
-        return Path(target.in_tree.tree, target.in_tree.source)
-    return target.files / Path(target.in_tree.source).name
 
 
 def _kernel(session: Session, plan: Plan, links: Links, *, anew: bool = False) -> Kernel:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rflbuild import chain, dotconfig, fragment, kconfig
+from rflbuild import chain, dotconfig, fragment, intree, kconfig, module, source, targets
 from rflbuild.chain import Links, Request
 from rflbuild.dotconfig import Dotconfig
 from rflbuild.kernel import Plan
 from rflbuild.session import Session
 from rflbuild.store import Store
+from rflbuild.targets import Target
 from rflbuild.terminal import Terminal
 from rflbuild.verdict import RflError, usage_error
 
@@ -87,17 +88,17 @@ def config(
         raise usage_error("--save says where --set writes to, and there is no --set")
     if assign:
         return _set(session, request, assign, save)
-    made = _made(session, request)
     if get:
-        lines = list(_values(session, made, get))
+        lines = list(_values(session, _lookups(session, request, get)))
     elif why:
-        lines = list(_explanations(session, made, why))
+        lines = list(_explanations(session, _lookups(session, request, why)))
     elif diff:
+        made = _made(session, request)
         lines = dotconfig.difference(_other(session, request, diff), made.values)
         if not lines:
             session.terminal.note("there is no difference")
     else:
-        lines = made.text.splitlines()
+        lines = _made(session, request).text.splitlines()
     print("".join(f"{line}\n" for line in lines), end="")
     return 0
 
@@ -127,9 +128,17 @@ def menuconfig(session: Session, request: Request, save: str) -> int:
     return 0
 
 
-def _made(session: Session, request: Request) -> Dotconfig:
-    """The .config of a request, and a word on what was asked for and is not in it."""
-    made = dotconfig.of(session, chain.plan(session, request, _News(session)))
+def _made(session: Session, request: Request, owner: Target | None = None) -> Dotconfig:
+    """The .config of a request, and a word on what was asked for and is not in it.
+
+    With the `owner`, a module in the kernel's tree, that of the kernel that builds it.
+    """
+    links = _News(session)
+    if owner:
+        planned = targets.plan(session, owner, request, links)[1]
+    else:
+        planned = chain.plan(session, request, links)
+    made = dotconfig.of(session, planned)
     dropped = kconfig.dropped(made.plan.config, made.values)
     if dropped:
         names = ", ".join(option.name for option in dropped)
@@ -144,9 +153,35 @@ def _made(session: Session, request: Request) -> Dotconfig:
 # ---- questions -----------------------------------------------------------------------------
 
 
-def _values(session: Session, made: Dotconfig, names: Sequence[str]) -> Iterator[str]:
-    """The value of each option: without quotes, n for what is off, undef for what has none."""
+def _lookups(
+    session: Session, request: Request, names: Sequence[str]
+) -> list[tuple[str, Dotconfig]]:
+    """Each option that is asked for, and the .config in which to look for it."""
+    made: dict[str, Dotconfig] = {}
+    found = []
     for name in map(_plain, names):
+        owner = _owner(session, request, name)
+        key = owner.name if owner else ""
+        if key not in made:
+            made[key] = _made(session, request, owner)
+        found.append((name, made[key]))
+    return found
+
+
+def _owner(session: Session, request: Request, option: str) -> Target | None:
+    """The module of modules/ that an option builds in the tree of the kernel that is asked for."""
+    own = source.locate(session, request.kernel)[1].directory or ""
+    for name in module.names(session):
+        found = intree.read(session.workspace.modules / name)
+        if found and found.option == option:
+            fits = found.tree == own or (found.tree and not request.kernel)
+            return targets.find(session, name) if fits else None
+    return None
+
+
+def _values(session: Session, lookups: Sequence[tuple[str, Dotconfig]]) -> Iterator[str]:
+    """The value of each option: without quotes, n for what is off, undef for what has none."""
+    for name, made in lookups:
         value = made.values.get(name)
         if value is None:
             value = "n" if _type(session, made.plan, name) in _LOGICAL else "undef"
@@ -172,19 +207,19 @@ def _type(session: Session, plan: Plan, name: str) -> str:
     return types[name]
 
 
-def _explanations(session: Session, made: Dotconfig, names: Sequence[str]) -> Iterator[str]:
+def _explanations(session: Session, lookups: Sequence[tuple[str, Dotconfig]]) -> Iterator[str]:
     from rflbuild.kconfig_why import Why
 
-    plan = made.plan
-    plain = [_plain(name) for name in names]
-    for name in plain:
-        _type(session, plan, name)
-    tree = dotconfig.tree(plan)
-    last = {
-        option.name: replace(option, where=_shown(option.where)) for option in plan.config.options
-    }
-    for number, name in enumerate(plain):
-        why = Why(tree, name, made.values, last.get(name), f"`make {plan.config.target}`")
+    for name, made in lookups:
+        _type(session, made.plan, name)
+    trees: dict[str, KconfigTree] = {}
+    for number, (name, made) in enumerate(lookups):
+        plan = made.plan
+        if plan.key not in trees:
+            trees[plan.key] = dotconfig.tree(plan)
+        asked = {option.name: option for option in plan.config.options}.get(name)
+        last = replace(asked, where=_shown(asked.where)) if asked else None
+        why = Why(trees[plan.key], name, made.values, last, f"`make {plan.config.target}`")
         yield ("\n" if number else "") + why.text()
 
 
@@ -220,7 +255,7 @@ def _set(session: Session, request: Request, words: Sequence[str], save: str) ->
     target = _fragment(session, request, save)
     start = _made(session, target.so_far)
     plan = start.plan
-    options = dict(_assignment(session, plan, word) for word in words)
+    options = dict(_assignment(session, request, plan, word) for word in words)
     asked = kconfig_change.with_options(plan, options, "--set")
     end = dotconfig.of(session, asked)
     refused = [
@@ -245,7 +280,7 @@ def _set(session: Session, request: Request, words: Sequence[str], save: str) ->
     return 0
 
 
-def _assignment(session: Session, plan: Plan, word: str) -> tuple[str, str]:
+def _assignment(session: Session, request: Request, plan: Plan, word: str) -> tuple[str, str]:
     """OPTION=VALUE, as a .config writes it; RflError(usage) if that cannot be."""
     from rflbuild.kconfig_expr import value_mistake
 
@@ -253,6 +288,12 @@ def _assignment(session: Session, plan: Plan, word: str) -> tuple[str, str]:
     name = _plain(name.strip())
     if not equals or "\n" in value:
         raise usage_error(f"--set {word}: write OPTION=VALUE, as in --set USB=y")
+    owner = _owner(session, request, name)
+    if owner and name not in dotconfig.option_types(session, plan):
+        raise usage_error(
+            f"{name} is of modules/{owner.name}, which is in no kernel but its own: there "
+            f"`./rfl qemu-test {owner.name}` sets it to m, and with --builtin to y"
+        )
     kind = _type(session, plan, name)
     if kind == "string" and not value.startswith('"'):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')

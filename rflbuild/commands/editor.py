@@ -33,6 +33,7 @@ from rflbuild.module import Module
 from rflbuild.session import Session
 from rflbuild.settings import Wish
 from rflbuild.subject import Subject
+from rflbuild.targets import Target
 from rflbuild.verdict import RflError, Verdict, usage_error
 
 
@@ -42,7 +43,8 @@ def rust_analyzer(
     """Write what language servers need into the folder that an editor opens for the target."""
     chain.check(session, request)
     found = subject.find(session, wanted, request)
-    if found.inside and not source.locate(session, request.kernel)[1].directory:
+    own = found.named or source.locate(session, request.kernel)[1].directory
+    if found.inside and not own:
         raise usage_error(
             f"{found.folder} is in the store, where nothing is edited: `./rfl rust-analyzer` sets "
             "up this checkout, from which the kernel can be read"
@@ -59,7 +61,10 @@ def rust_analyzer(
     servers = sysroot.of(session, built.toolchain)
     modules = [each for each in found.modules if _fits(session, found, each, built)]
     entries = [entry for each in modules for entry in _prepared(session, each, built, links)]
-    project = rust_project.make(session, built, modules, found.folder, servers)
+    entries += [entry for each in found.laid for entry in _programs(session, each.files, built)]
+    roots = [each.directory / at for each in modules for at in module.crate_roots(each.directory)]
+    roots += [each.own_file for each in found.laid]
+    project = rust_project.make(session, built, roots, found.folder, servers)
     shared = compile_commands.shared(session, built, found.folder, entries)
     if found.inside:
         entries = compile_commands.below(shared, found.folder)
@@ -106,9 +111,13 @@ def check(
     if json:
         _keep_for_editors(session, built)
     errors: list[RflError] = []
-    for each in [found.inside] if found.inside else found.modules:
+    parts: list[Module | Path | Target] = [*found.modules, *found.laid]
+    for each in [found.inside] if found.inside else parts:
         begun = time.monotonic()
-        name, report = _report(session, each, built, clippy=clippy)
+        if isinstance(each, Target):
+            name, report = each.name, _report_laid(session, each, request, links, clippy=clippy)
+        else:
+            name, report = _report(session, each, built, clippy=clippy)
         seconds = time.monotonic() - begun
         links.add("check", f"{name}: {_counted(report)}", "", seconds, cached=False)
         if json:
@@ -140,6 +149,21 @@ def _report(
     return what.name, diagnostics.of_module(session, what, built, clippy=clippy)
 
 
+def _report_laid(
+    session: Session, what: Target, request: Request, links: Links, *, clippy: bool
+) -> Report:
+    """The report on a module that is laid over a kernel."""
+    assert what.in_tree  # noqa: S101 - one that is laid has it
+    try:
+        built = subject.laid_kernel(session, what, request, links)
+    except RflError as error:
+        report = Report((), error.detail, error)
+        return diagnostics.with_a_place(report, [str(what.own_file)])
+    owner = Module(what.name, what.files, f"modules/{what.name}")
+    path = built.source.path / what.in_tree.source
+    return tree_check.check(session, built, path, clippy=clippy, owner=owner)
+
+
 def _counted(report: Report) -> str:
     """How many errors and warnings there are, in words."""
     if report.error and report.error.verdict is Verdict.USAGE:
@@ -169,7 +193,7 @@ def _fits(session: Session, found: Subject, each: Module, built: Kernel) -> bool
     try:
         _refuse_unfit(each, built)
     except RflError as error:
-        if found.single:
+        if found.named:
             raise
         session.terminal.note(f"{each.name} is left out: {error.sentence}")
         return False
@@ -188,13 +212,16 @@ def _prepared(session: Session, each: Module, built: Kernel, links: Links) -> li
         links.add("module", f"{each.name}: {_counted(report)}", "", seconds, cached=False)
         diagnostics.renew_bindings(each.directory, copy.work, new=True)
         entries = compile_commands.of_module(session, built, copy, each)
+    return entries + _programs(session, each.directory, built)
+
+
+def _programs(session: Session, folder: Path, built: Kernel) -> list[Entry]:
+    """How the programs of the test in a folder are compiled."""
     try:
-        programs = testspec.read(each.directory / "test.yaml").programs
+        programs = testspec.read(folder / "test.yaml").programs
     except (RflError, FileNotFoundError):  # a mistake in a test is told of when it is run
         programs = ()
-    return entries + compile_commands.of_programs(
-        session, built, [each.directory / name for name in programs]
-    )
+    return compile_commands.of_programs(session, built, [folder / name for name in programs])
 
 
 def _words(session: Session, request: Request) -> list[str]:

@@ -46,8 +46,12 @@ def new_in_tree(
         for path in paths:
             why = ": it was edited since it was made" if word == "kept" else ""
             session.terminal.line(f"{word:<10} {os.path.relpath(path)}{why}")
+    folder = session.workspace.modules / name
     if not remove:
         session.terminal.line(f"Next: ./rfl qemu-test {name}, also with --builtin")
+    elif folder.is_dir():
+        left = ", ".join(sorted(path.name for path in folder.iterdir()))
+        session.terminal.note(f"{os.path.relpath(folder)}/ stays, with what is yours: {left}")
     return 0
 
 

@@ -266,6 +266,18 @@ def line_of(path: Path, text: str) -> int:
     return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
 
 
+def places(output: str, level: str) -> list[tuple[str, int]]:
+    """The file and the line of each diagnostic of a level in the lines of JSON of a check."""
+    return [
+        (span["file_name"], span["line_start"])
+        for line in output.splitlines()
+        for each in [json.loads(line)]
+        if each["level"] == level
+        for span in each["spans"]
+        if span["is_primary"]
+    ]
+
+
 def until(seconds: float, pause: float = 0.02) -> Iterator[float]:
     """Go on, with pauses, until so much time has passed; yields the seconds that have."""
     begun = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,22 +9,10 @@ from pathlib import Path
 import pytest
 
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, BuiltKernel, Rfl, line_of, replace
+from tests.integration.harness import GUEST, BuiltKernel, Rfl, line_of, places, replace
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 ModuleAt = Callable[..., Path]
-
-
-def places(output: str, level: str) -> list[tuple[str, int]]:
-    """The file and the line of each diagnostic of a level in lines of JSON."""
-    return [
-        (span["file_name"], span["line_start"])
-        for line in output.splitlines()
-        for each in [json.loads(line)]
-        if each["level"] == level
-        for span in each["spans"]
-        if span["is_primary"]
-    ]
 
 
 def test_warnings_are_there_again_when_nothing_changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,8 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from rflbuild import jsonc
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, BuiltKernel, Rfl, examples, git, snapshot
+from tests.integration.harness import (
+    GUEST,
+    BuiltKernel,
+    Rfl,
+    examples,
+    git,
+    line_of,
+    places,
+    replace,
+    snapshot,
+)
 
 pytestmark = pytest.mark.timeout(900, func_only=True)
 BUILD = 1200.0  # seconds to link a kernel anew; a quiet machine needs ten
@@ -96,7 +108,71 @@ def test_removing_it_leaves_nothing_but_what_was_edited(
 
     assert run.status == 0, run
     assert "rust_blinky.rs: it was edited since it was made" in run.stdout
+    assert "modules/blinky/ stays, with what is yours: rust_blinky.rs" in run.stdout
     assert [path.name for path in (modules / "blinky").iterdir()] == ["rust_blinky.rs"]
+
+
+def test_an_error_in_it_is_in_the_file_that_the_user_edits(
+    rfl: Rfl, kernel: BuiltKernel, modules: Path
+) -> None:
+    add(rfl)
+    rust = modules / "blinky" / "rust_blinky.rs"
+    good = rust.read_text()
+    bad = good.replace("Hello from Rust!", "{}")
+    assert bad != good
+
+    rust.write_text(bad)
+    runs = [rfl("check", word, "--json", timeout=BUILD) for word in ("blinky", str(rust))]
+    rust.write_text(good)
+    mended = rfl("check", "blinky", timeout=BUILD)
+
+    for run in runs:
+        run.came_to(Verdict.BUILD_ERROR)
+        assert places(run.stdout, "error") == [(str(rust), line_of(rust, "Hello from Rust!"))]
+    assert mended.status == 0, mended
+
+
+def test_clippy_reads_it_too(rfl: Rfl, kernel: BuiltKernel, modules: Path) -> None:
+    add(rfl)
+    rust = modules / "blinky" / "rust_blinky.rs"
+    rust.write_text(f"{rust.read_text()}\n/// One.\npub fn one() -> u32 {{\n    return 1;\n}}\n")
+
+    plain, clippy = (rfl("check", "blinky", *word, timeout=BUILD) for word in ((), ("--clippy",)))
+
+    assert "return" not in plain.stdout
+    assert f"--> modules/blinky/rust_blinky.rs:{line_of(rust, 'return 1')}:" in clippy.stdout
+
+
+def test_an_editor_opens_its_folder(rfl: Rfl, kernel: BuiltKernel, modules: Path) -> None:
+    add(rfl)
+    folder = modules / "blinky"
+
+    run = rfl("rust-analyzer", "blinky", timeout=GUEST)
+
+    assert run.status == 0, run
+    crates = json.loads((folder / "rust-project.json").read_text())["crates"]
+    assert [folder / crate["root_module"] for crate in crates][-1] == folder / "rust_blinky.rs"
+    told = jsonc.read((folder / ".vscode" / "settings.json").read_text())
+    assert told["rust-analyzer.check.overrideCommand"][-3:] == ["check", str(folder), "--json"]
+
+
+def test_its_option_is_explained_as_the_kernel_with_it_has_it(
+    rfl: Rfl, kernel: BuiltKernel, modules: Path
+) -> None:
+    add(rfl)
+    told = rfl("config", "--why", "SAMPLE_RUST_BLINKY", timeout=GUEST)
+    in_tree = modules / "blinky" / "in-tree.yaml"
+    replace(in_tree, "prompt:", "depends: [USB_STORAGE]\nprompt:")
+    dropped = rfl("config", "--why", "SAMPLE_RUST_BLINKY", timeout=GUEST)
+    values = rfl("config", "--get", "SAMPLE_RUST_BLINKY", "--get", "HZ", timeout=GUEST)
+    refused = rfl("config", "--set", "SAMPLE_RUST_BLINKY=y", timeout=GUEST)
+
+    assert told.stdout.startswith(
+        "SAMPLE_RUST_BLINKY is m: asked for in modules/blinky/in-tree.yaml\n"
+    )
+    assert "but it needs USB_STORAGE [=n] (samples/rust/Kconfig:" in dropped.stdout
+    assert values.stdout == "n\n250\n"
+    assert "modules/blinky" in refused.came_to(Verdict.USAGE)
 
 
 # ---- in a tree of the user's --------------------------------------------------------------
@@ -228,6 +304,9 @@ def test_the_guides_examples_are_those_that_are_tested() -> None:
         ["new-module", "blinky", "--in-tree"],
         ["qemu-test", "blinky"],
         ["qemu-test", "blinky", "--builtin"],
+        ["check", "blinky"],
+        ["rust-analyzer", "blinky"],
+        ["config", "--why", "SAMPLE_RUST_BLINKY"],
         ["new-module", "blinky", "--in-tree", "--remove"],
         ["new-module", "blinky", "--in-tree", "--kernel", "~/src/linux"],
     ]

@@ -128,6 +128,33 @@ def test_a_hover_shows_what_a_name_is(
     assert shown in server.hover(desk.main, position(desk.main, text, word), INDEXING)
 
 
+def test_a_module_that_is_laid_over_the_kernel_leads_to_the_file_that_the_user_edits(
+    rfl: Rfl, kernel: BuiltKernel
+) -> None:
+    folder = rfl.workspace / "modules" / "signpost"
+    try:
+        assert rfl("new-module", "signpost", "--in-tree").status == 0
+        run = rfl("rust-analyzer", "signpost", "--json", timeout=GUEST)
+        assert run.status == 0, run
+        told = json.loads(run.stdout)
+        main = folder / "rust_signpost.rs"
+        settings = {**told["settings"], "cachePriming": {"enable": False}}
+        with LanguageServer(
+            [told["server"]], folder, settings=settings, env=rfl.environment()
+        ) as server:
+            server.open(main, "rust")
+            server.wait_for(lambda: server.status.get("quiescent"), INDEXING, "quiescence")
+            own = server.definition(
+                main, position(main, "Drop for RustSignpost", "RustSignpost"), INDEXING
+            )
+            kernels = server.definition(main, position(main, "pr_info!", "pr_info"), INDEXING)
+        assert own == (main, line_of(main, "struct RustSignpost"))
+        assert kernels
+        assert str(kernels[0]).endswith("/rust/kernel/print.rs")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def test_procedural_macros_are_expanded_by_the_kernels_own_compiler(
     server: LanguageServer, desk: Desk
 ) -> None:

@@ -52,3 +52,13 @@ def test_a_relative_name_is_looked_for_in_order(tmp_path: Path) -> None:
     assert there.host("a.rs") == own / "a.rs"
     assert there.host("rust/b.rs") == only
     assert there.host("c.rs") == Path("c.rs")
+
+
+def test_what_is_laid_over_the_source_is_the_users_file_by_either_name(tmp_path: Path) -> None:
+    source, mine = tmp_path / "linux", touch(tmp_path / "modules" / "blinky" / "a.rs")
+    other = touch(source / "samples" / "b.rs")
+    there = Places((source,), laid={"samples/a.rs": mine})
+
+    assert there.host("samples/a.rs") == mine
+    assert there.host(str(source / "samples" / "a.rs")) == mine
+    assert there.host("samples/b.rs") == other

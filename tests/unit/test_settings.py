@@ -12,6 +12,8 @@ from rflbuild.process import Processes
 from rflbuild.session import Session
 from rflbuild.settings import Wish
 from rflbuild.subject import Subject
+from rflbuild.targets import Target
+from rflbuild.testspec import TestSpec
 
 WANTED = (
     Wish(("rust-analyzer.linkedProjects",), "rust-project.json", "item"),
@@ -95,7 +97,7 @@ def test_a_module_is_checked_by_its_folder_and_a_tree_by_the_file_that_was_saved
     session: Session, tmp_path: Path
 ) -> None:
     rfl = str(session.workspace.root / "rfl")
-    module = Subject(tmp_path, single=True)
+    module = Subject(tmp_path, named=Target("mine", TestSpec(), tmp_path))
     tree = Subject(tmp_path, inside=tmp_path)
 
     assert settings.check_command(session, module, []) == [rfl, "check", str(tmp_path), "--json"]

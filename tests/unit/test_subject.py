@@ -37,7 +37,8 @@ def test_a_name_a_folder_and_a_file_in_it_mean_the_same_module(session: Session)
 
     for wanted in ("mine", str(folder), str(folder / "a.rs"), str(folder / "net" / "b.rs")):
         found = subject.find(session, wanted, Request())
-        assert (found.folder, found.single, found.inside) == (folder, True, None)
+        assert (found.folder, found.inside) == (folder, None)
+        assert found.named
         assert [each.directory for each in found.modules] == [folder]
 
 
@@ -73,6 +74,53 @@ def test_a_file_of_the_chosen_tree_is_part_of_it(
     found = subject.find(session, str(file), Request(kernel=str(tree)))
 
     assert (found.folder, found.inside) == (tree, file)
+
+
+def make_in_tree(folder: Path, tree: str = "") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "in-tree.yaml").write_text(
+        f"into: samples/rust\nobject: rust_a\noption: SAMPLE_RUST_A\nprompt: A\ntree: {tree!r}\n"
+    )
+    (folder / "rust_a.rs").touch()
+    return folder
+
+
+def test_a_module_that_is_laid_over_a_kernel_is_found_by_name_folder_and_file(
+    session: Session,
+) -> None:
+    folder = make_in_tree(session.workspace.modules / "a")
+
+    for wanted in ("a", str(folder), str(folder / "rust_a.rs")):
+        found = subject.find(session, wanted, Request())
+        assert (found.folder, found.modules, found.inside) == (folder, (), None)
+        assert [each.own_file for each in found.laid] == [folder / "rust_a.rs"]
+        assert found.named == found.laid[0]
+
+
+def test_a_module_in_a_tree_of_the_users_is_a_file_of_that_tree(
+    session: Session, tmp_path: Path
+) -> None:
+    tree = tmp_path / "linux"
+    make_in_tree(session.workspace.modules / "a", str(tree))
+
+    found = subject.find(session, "a", Request())
+
+    assert (found.folder, found.inside) == (tree, tree / "samples/rust/rust_a.rs")
+    assert found.named
+
+
+def test_all_modules_are_those_that_no_tree_of_the_users_has(
+    session: Session, screen: io.StringIO
+) -> None:
+    make_module(session.workspace.modules / "beside")
+    make_in_tree(session.workspace.modules / "laid")
+    make_in_tree(session.workspace.modules / "own", "/linux")
+
+    found = subject.find(session, None, Request())
+
+    assert [each.name for each in found.modules] == ["beside"]
+    assert [each.name for each in found.laid] == ["laid"]
+    assert screen.getvalue() == ""
 
 
 def test_a_file_of_another_tree_is_refused_with_what_to_type(

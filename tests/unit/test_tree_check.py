@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from rflbuild import savedcmd, tree_check
 from rflbuild.diagnostics import JSON_FLAG
+from rflbuild.kernel import Kernel
+from rflbuild.session import Session
+from rflbuild.verdict import RflError, Verdict
 
 # As the build of Linux 7.3.4 leaves it, shortened.
 MODULE = """\
@@ -36,3 +42,19 @@ def test_a_check_makes_nothing_where_the_build_made_it() -> None:
 
 def test_clippy_takes_the_compilers_place() -> None:
     assert words(MODULE, "/opt/bin/clippy-driver")[0] == "/opt/bin/clippy-driver"
+
+
+@pytest.mark.parametrize("name", ["panic.c", "panic.h", "Makefile"])
+def test_what_is_no_rust_is_said_to_be_none(
+    session: Session, built_with: Callable[[str], Kernel], name: str
+) -> None:
+    built = built_with("")
+    built.source.path.mkdir()
+    file = built.source.path / name
+    file.touch()
+
+    with pytest.raises(RflError) as caught:
+        tree_check.check(session, built, file)
+
+    assert caught.value.verdict is Verdict.USAGE
+    assert f"{file} is no Rust" in caught.value.sentence
