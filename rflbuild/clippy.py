@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rflbuild import buildlog, diagnostics, module, savedcmd
+from rflbuild import buildlog, diagnostics, module, savedcmd, tree_check
 from rflbuild.kernel import Kernel
 from rflbuild.module import Module
 from rflbuild.savedcmd import SavedCommand
 from rflbuild.session import Session
-from rflbuild.verdict import RflError, Verdict, usage_error
+from rflbuild.verdict import usage_error
 
 
 def of_module(session: Session, owner: Module, built_for: Kernel) -> list[str]:
@@ -30,16 +30,7 @@ def of_kernel(session: Session, built: Kernel, command: SavedCommand) -> list[st
     """
     if not command.is_rust:
         raise usage_error(f"{command.source} is no Rust, and clippy reads nothing else")
-    with session.store.scratch("clippy") as folder:
-        words = command.without_output()
-        words[0] = built.toolchain.program("clippy-driver")
-        words += [f"--emit=metadata={folder / 'crate.rmeta'}", "--out-dir", str(folder)]
-        done = savedcmd.run(session, built, command, words, cwd=built.out, write=[folder])
-    output = done.output.replace(f"{savedcmd.source_of(built)}/", "")
-    if done.status:
-        raise RflError(
-            Verdict.BUILD_ERROR,
-            f"clippy-driver does not compile {command.source}",
-            buildlog.first_error(output),
-        )
-    return buildlog.diagnostics(output)
+    report = tree_check.of_crate(session, built, command, clippy=True)
+    if report.error:
+        raise report.error
+    return buildlog.diagnostics(report.text.replace(f"{savedcmd.source_of(built)}/", ""))

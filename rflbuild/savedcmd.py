@@ -146,11 +146,20 @@ def of_kernel(kernel: Kernel, file: str) -> SavedCommand:
     raise _not_compiled(kernel, file, others)
 
 
-def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
-    """The commands by which a kernel's build compiled the Rust of its source.
+def was_compiled(kernel: Kernel, file: str) -> bool:
+    """Whether a kernel's build has compiled a file of its source, by its relative path."""
+    try:
+        return bool(of_kernel(kernel, file))
+    except RflError:
+        return False
+
+
+def rust_of_kernel(kernel: Kernel, folder: Path | None = None) -> Iterator[SavedCommand]:
+    """The commands by which a kernel's build compiled the Rust of its source, or of a part of it.
 
     Crates that no lint is to read are left out: those taken over from elsewhere, and bindings.
     """
+    folder = folder.relative_to(kernel.source.path) if folder else Path()
     for cmd in sorted(kernel.out.rglob(".*.o.cmd")):
         text = cmd.read_text()
         source = _SOURCE.search(text)
@@ -159,7 +168,7 @@ def rust_of_kernel(kernel: Kernel) -> Iterator[SavedCommand]:
         command, path = parse(text), Path(source[1])
         if (
             command
-            and path.is_relative_to(source_of(kernel))
+            and path.is_relative_to(source_of(kernel) / folder)
             and path.is_file()  # what is left of a crate that was removed is not
             and "--cap-lints=allow" not in command.argv
             and not _UNREAD.search(path.read_text(errors="replace"))

@@ -7,8 +7,8 @@ all Rust anew.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,23 +49,6 @@ def of_file(built: Kernel, path: Path) -> list[SavedCommand]:
     return []
 
 
-def below(built: Kernel, folder: Path) -> Iterator[SavedCommand]:
-    """The crates of the last build whose root files are in a folder of the source, sorted.
-
-    Of rust/ only the kernel crate, unless the folder is there: it leads to all the rest.
-    """
-    kernel_crate = built.source.path / "rust" / "kernel" / "lib.rs"
-    libraries = built.source.path / "rust"
-    for file in sorted((built.out / folder.relative_to(built.source.path)).rglob(".*.o.cmd")):
-        command = savedcmd.parse(file.read_text(errors="replace"))
-        root = Path(command.source) if command and command.is_rust else Path()
-        if not command or not root.is_relative_to(folder):
-            continue
-        is_library = root.is_relative_to(libraries) and root != kernel_crate
-        if not is_library or folder.is_relative_to(libraries):
-            yield command
-
-
 def check(
     session: Session,
     built: Kernel,
@@ -81,16 +64,17 @@ def check(
     """
     relative = path.relative_to(built.source.path)
     place = built.source.place(str(relative))
-    if place.is_file() and path.suffix != ".rs":
+    is_file = place.is_file()
+    if is_file and path.suffix != ".rs":
         raise usage_error(
             f"{path} is no Rust, which is all that `check` reads of a kernel: `./rfl kernel` "
             "compiles the rest, and clangd shows what is wrong in C"
         )
-    crates = of_file(built, path) if place.is_file() else list(below(built, path))
+    crates = of_file(built, path) if is_file else list(savedcmd.rust_of_kernel(built, path))
     if crates:
         reports = [of_crate(session, built, each, clippy=clippy) for each in crates]
         return _located(built, _joined(reports), relative, owner)
-    beside = module.crate_roots(place.parent) if place.is_file() else []
+    beside = module.crate_roots(place.parent) if is_file else []
     is_own = built.source.mutable or str(relative) in built.source.laid
     if not is_own or path.name not in beside:
         raise usage_error(
@@ -120,7 +104,7 @@ def of_crate(session: Session, built: Kernel, crate: SavedCommand, *, clippy: bo
         into = session.store.work("check", name)
         argv = words(crate, compiler, into)
         done = savedcmd.run(session, built, crate, argv, cwd=built.out, write=[into])
-    shown = str(Path(crate.source).relative_to(built.source.path))
+    shown = os.path.relpath(crate.source, savedcmd.source_of(built))
     return _report(session, built, done.output, done.status, shown)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rflbuild import chain, kernel, module, source, targets
+from rflbuild import chain, kernel, module, savedcmd, source, targets
 from rflbuild.chain import Links, Request
 from rflbuild.kernel import Kernel, Plan
 from rflbuild.session import Session
@@ -42,7 +42,9 @@ def emit(
             (own,) = target.in_kernel
             made = emitting.of_kernel(session, built, file or own, form)
     elif file:
-        built = _kernel(session, chain.plan(session, request, links), links, anew=form == "o")
+        plan = chain.plan(session, request, links)
+        inside = emitting.inside(plan.source.path, file) or file
+        built = _kernel(session, plan, links, inside, whole=form == "o")
         made = emitting.of_kernel(session, built, file, form)
     else:
         raise usage_error("say what of: a module, or a file of the kernel by --file")
@@ -76,7 +78,6 @@ def _place(output: str) -> Path:
 def clippy(session: Session, wanted: str | None, request: Request, *, file: str | None) -> int:
     """Show what clippy says of modules, or of the kernel's Rust; 1 if it says anything."""
     from rflbuild import clippy as clippys
-    from rflbuild import savedcmd
     from rflbuild.emit import inside
 
     if wanted and file:
@@ -84,9 +85,11 @@ def clippy(session: Session, wanted: str | None, request: Request, *, file: str 
     said: dict[str, list[str]] = {}
     links = Links(session)
     if file or (not wanted and _is_own_tree(session, request)):
-        built = _kernel(session, chain.plan(session, request, links), links)
-        if file:
-            commands = [savedcmd.of_kernel(built, inside(built.source.path, file) or file)]
+        plan = chain.plan(session, request, links)
+        chosen = (inside(plan.source.path, file) or file) if file else None
+        built = _kernel(session, plan, links, chosen)
+        if chosen:
+            commands = [savedcmd.of_kernel(built, chosen)]
         else:
             commands = list(savedcmd.rust_of_kernel(built))
         with session.terminal.progress("clippy", len(commands)) as meter:
@@ -250,16 +253,28 @@ def _targets(
         yield targets.plan(session, target, request, links)
 
 
-def _kernel(session: Session, plan: Plan, links: Links, *, anew: bool = False) -> Kernel:
-    """The kernel of a plan, built if need be.
+def _kernel(
+    session: Session, plan: Plan, links: Links, file: str | None = None, *, whole: bool = False
+) -> Kernel:
+    """The kernel of a plan, as far as it takes to compile its files, or one of them, again.
 
-    A tree of the user's is taken as it was last built, unless its build is wanted `anew`:
-    the commands that were saved are all that is needed, and make takes seconds to look
-    through it, or cannot go on where the file that is looked at has an error.
+    Of a tree of the user's that was built before, the configuration and what Rust is compiled
+    against are brought up to date, and all is only if it has to be `whole`, or has never
+    compiled the file. An error in the tree is told, and is not in the way of what can be had
+    from the last build.
     """
-    last = None if anew else kernel.as_built(session, plan)
+    last = None if whole else kernel.as_built(session, plan)
     if not last:
         return chain.build_kernel(session, plan, links)
-    what = f"{plan.source.release} {plan.arch.name} {last.label}, as last built"
-    links.add("kernel", what, last.key, 0, cached=True)
-    return last
+    try:
+        built = kernel.prepared(session, plan)
+    except RflError as error:
+        if error.verdict is not Verdict.BUILD_ERROR:
+            raise
+        session.terminal.note(f"{error.sentence}; what follows is of the last build")
+        return last
+    if file and not savedcmd.was_compiled(built, file):
+        return chain.build_kernel(session, plan, links)
+    what = f"{plan.source.release} {plan.arch.name} {built.label}, its headers and Rust"
+    links.add("kernel", what, built.key, built.seconds, cached=False)
+    return built

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rflbuild import kernel as kernels
+from rflbuild import savedcmd
 from rflbuild.source import Source
 from rflbuild.verdict import Verdict
 from tests.integration.harness import (
@@ -177,6 +178,20 @@ def test_nothing_is_written_into_the_kernel(rfl: Rfl, kernel: BuiltKernel, folde
     assert snapshot(kernel.out.resolve()) == before
 
 
+def test_a_file_that_is_new_in_an_own_tree_is_built_first(
+    rfl: Rfl, kernel: BuiltKernel, own_tree: Path
+) -> None:
+    samples = own_tree / "samples" / "rust"
+    text = (samples / "rust_minimal.rs").read_text()
+    (samples / "rust_newest.rs").write_text(text.replace("rust_minimal", "rust_newest"))
+    with (samples / "Makefile").open("a") as makefile:
+        makefile.write("obj-m += rust_newest.o\n")
+
+    words = ["--file", "samples/rust/rust_newest.rs", "--kernel", str(own_tree)]
+
+    assert "impl ::kernel::ModuleMetadata for RustMinimal" in emit(rfl, *words, "--as", "i")
+
+
 @pytest.mark.slow  # it leaves single targets in the kept tree's build folder
 def test_a_file_is_what_the_kernels_own_make_makes_of_it(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path, tmp_path: Path
@@ -196,6 +211,7 @@ def test_a_file_is_what_the_kernels_own_make_makes_of_it(
         plan.arch,
         _source_at(kernel, own_tree),
         out.resolve(),
+        *_ccache(out),
         *targets,
     )
     made = subprocess.run(argv, cwd=out, capture_output=True, text=True, timeout=GUEST, check=False)
@@ -211,6 +227,14 @@ def test_a_file_is_what_the_kernels_own_make_makes_of_it(
         theirs = (out / target).read_text()
         (out / target).unlink()
         assert _without_names(path.read_text()) == _without_names(theirs), target
+
+
+def _ccache(out: Path) -> list[str]:
+    """The C compiler as the build had it; with another, make would build nearly all anew."""
+    command = savedcmd.parse((out / "kernel" / ".panic.o.cmd").read_text())
+    assert command
+    first, second = command.argv[:2]
+    return [f"CC={first} {second}"] if first.endswith("ccache") else []
 
 
 def _source_at(kernel: BuiltKernel, tree: Path) -> Source:

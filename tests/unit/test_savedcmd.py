@@ -196,6 +196,15 @@ def test_a_file_that_no_makefile_names_is_told_plainly(kernel: Kernel) -> None:
     assert said.endswith("does not compile kernel/notes.c")
 
 
+def test_the_kernels_rust_can_be_that_of_a_folder(kernel: Kernel) -> None:
+    def found(folder: str) -> list[str]:
+        place = kernel.source.path / folder
+        return [command.target for command in savedcmd.rust_of_kernel(kernel, place)]
+
+    assert found("rust/kernel") == ["rust/kernel.o"]
+    assert found("samples") == []
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
