@@ -111,7 +111,7 @@ def session(terminal: Terminal, store: Store, jobs: int) -> Iterator[Session]:
         for name, value in os.environ.items()
         if name in _PASSED_ON or name.endswith(_PASSED_ON_SUFFIXES)
     }
-    with Processes(environ) as processes:
+    with Processes(environ) as processes, store.in_use():
         store.root.mkdir(parents=True, exist_ok=True)
         yield Session(
             workspace=Workspace(Path(__file__).resolve().parent.parent),

@@ -7,6 +7,7 @@ and a run killed at any moment leaves either nothing or the whole.
     <store>/<kind>/<key>/        what was built
     <store>/tmp/<kind>-<key>/    what is being built
     <store>/locks/<name>         file locks; they stay, being empty
+    <store>/runs/<name>          a file for each of those who use the store now, locked by them
     <store>/work/<kind>/<name>/  folders that change: incremental builds, apt's lists
 """
 
@@ -73,13 +74,47 @@ class Store:
             os.utime(path)
         return path.is_dir()
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let everything that is used from now on stay for as long as the context lasts.
+
+        A file that we hold locked says so, and its time of change since when.
+        """
+        half = self.root / "runs" / f".{os.getpid()}"
+        path = half.with_name(f"{os.getpid()}-{time.time_ns()}")
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(OSError):  # a store that cannot be written to loses nothing
+                half.parent.mkdir(parents=True, exist_ok=True)
+                held.callback(path.unlink, missing_ok=True)
+                fcntl.flock(held.enter_context(half.open("w")), fcntl.LOCK_EX)
+                half.rename(path)
+            yield
+
+    def runs(self) -> list[float]:
+        """Since when each of the contexts of `in_use` lasts that there are."""
+        begun = []
+        for path in (self.root / "runs").glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError), path.open() as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()  # of one that was killed
+                except BlockingIOError:
+                    begun.append(path.stat().st_mtime)
+        return begun
+
     def remove_unused(self, seconds: float) -> Iterator[tuple[str, str]]:
-        """Remove what was not used for so long, and yield the kind and key of each thing."""
-        before = time.time() - seconds
-        kept = {"locks", "notes", "tmp"}
+        """Remove what was not used for so long, and yield the kind and key of each thing.
+
+        What was used since any of those began that are running now stays.
+        """
+        second = 1.0  # by which the clock of a file system may be late
+        before = min([time.time() - seconds, *(begun - second for begun in self.runs())])
+        kept = {"locks", "notes", "runs", "tmp"}
         for kind in sorted(p for p in self.root.glob("*") if p.is_dir() and p.name not in kept):
             depth = "*/*" if kind.name == "work" else "*"
             for path in sorted(p for p in kind.glob(depth) if p.is_dir()):
+                if path.stat().st_mtime > before:
+                    continue  # nor wait for who may be busy with it
                 name = f"{path.parent.name}-{path.name}"
                 beside = path.with_suffix(LOCK)
                 with self.lock(name, at=beside if beside.exists() else None):

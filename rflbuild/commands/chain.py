@@ -109,6 +109,8 @@ def clean(session: Session, days: float) -> int:
         raise usage_error(f"--days is a number from 0 on, not {days:g}")
     root = session.store.root
     before = shutil.disk_usage(root).free if root.is_dir() else 0
+    if len(session.store.runs()) > 1:  # one of which is ours
+        session.terminal.note("another rflbuild is running: what was used since it began stays")
     for kind, key in session.store.remove_unused(days * 86400):
         session.terminal.line(f"removed    {kind} {key}")
     freed = shutil.disk_usage(root).free - before if root.is_dir() else 0

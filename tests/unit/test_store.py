@@ -83,6 +83,50 @@ def test_with_no_time_everything_is_removed(store: Store) -> None:
     assert not store.has("kind", "key")
 
 
+USES_IT = """
+import sys, time
+from pathlib import Path
+from rflbuild.store import Store
+
+store = Store(Path(sys.argv[1]))
+with store.in_use():
+    assert store.has("kind", "used")
+    print("used", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_running_process_uses_stays_until_it_has_ended(
+    store: Store, start_python: Start
+) -> None:
+    for key in ("used", "idle"):
+        store.build("kind", key, lambda into: (into / "file").touch())
+        os.utime(store.path("kind", key), (0, 0))
+    child = start_python(USES_IT, str(store.root))
+    assert child.stdout
+    child.stdout.readline()
+
+    assert len(store.runs()) == 1
+    assert list(store.remove_unused(0)) == [("kind", "idle")]
+    child.kill()  # and so it cannot take anything back
+    child.wait(10)
+    assert list(store.remove_unused(0)) == [("kind", "used")]
+    assert store.runs() == []
+
+
+def test_what_is_in_use_is_not_waited_for(store: Store) -> None:
+    store.work("kernel", "busy")
+    waits: list[str] = []
+    other = Store(store.root, on_wait=waits.append)
+
+    with store.in_use(), store.lock("kernel-busy"):
+        store.work("kernel", "busy")
+        assert list(other.remove_unused(0)) == []
+
+    assert waits == []
+    assert list((store.root / "runs").iterdir()) == []
+
+
 def test_an_empty_store_has_nothing_to_remove(store: Store) -> None:
     assert list(store.remove_unused(0)) == []
 
