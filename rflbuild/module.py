@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,35 +196,39 @@ def make_single(
     return make(session, module, built_for, copy, "need-config=1", "need-compiler=1", *words)
 
 
-def units(directory: Path) -> list[str]:
+def units(directory: Path, suffixes: Collection[str] = (".rs", ".c", ".S")) -> list[str]:
     """The files below a module's folder that its makefiles make an object of each, by their paths.
 
     They are found as scripts/generate_rust_analyzer.py of the kernel does, by the object's name.
     """
-    found = list(files(directory))
     makefiles: dict[Path, str] = {}
-    for path in found:
-        if path.name in ("Kbuild", "Makefile"):
-            text = (directory / path).read_text(errors="replace")
-            makefiles[path.parent] = makefiles.get(path.parent, "") + text
+
+    def named_in(folder: Path) -> str:
+        """What the makefiles of a folder say."""
+        if folder not in makefiles:
+            paths = (directory / folder / name for name in ("Kbuild", "Makefile"))
+            texts = (path.read_text(errors="replace") for path in paths if path.is_file())
+            makefiles[folder] = "".join(texts)
+        return makefiles[folder]
 
     def is_named(path: Path) -> bool:
         return any(
-            re.search(rf"(?<![\w/-]){re.escape(str(path.relative_to(above)))}\.o\b", text)
-            for above, text in makefiles.items()
-            if path.is_relative_to(above)
+            re.search(
+                rf"(?<![\w/-]){re.escape(str(path.relative_to(above)))}\.o\b", named_in(above)
+            )
+            for above in path.parents
         )
 
     return [
         str(path)
-        for path in found
-        if path.suffix in (".rs", ".c", ".S") and is_named(path.with_suffix(""))
+        for path in files(directory)
+        if path.suffix in suffixes and is_named(path.with_suffix(""))
     ]
 
 
 def crate_roots(directory: Path) -> list[str]:
     """Those of a folder's units that are Rust: each is the root of a crate."""
-    return [unit for unit in units(directory) if unit.endswith(".rs")]
+    return units(directory, (".rs",))
 
 
 def is_source(path: Path) -> bool:
