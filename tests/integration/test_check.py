@@ -103,7 +103,6 @@ def test_a_file_of_the_users_own_tree_is_checked_by_the_command_that_built_it(
     assert f"give --kernel {own_tree}" in elsewhere
 
 
-@pytest.mark.slow  # it shares the kept tree's build folder with no lock of its own
 def test_a_file_that_was_never_built_is_checked_until_it_builds(
     rfl: Rfl, user_store: Path, own_tree: Path
 ) -> None:

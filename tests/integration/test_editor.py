@@ -175,7 +175,6 @@ def test_an_unknown_name_is_met_with_near_ones(rfl: Rfl, kernel: BuiltKernel) ->
         assert "`./rfl new-module NAME --kind hello`" in sentence
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_tree_of_the_users_own_is_set_up_and_stays_clean_for_git(
     rfl: Rfl, own_tree: Path
 ) -> None:
@@ -195,7 +194,6 @@ def test_a_tree_of_the_users_own_is_set_up_and_stays_clean_for_git(
     assert command[-4:] == ["$saved_file", "--json", "--kernel", str(own_tree)]
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_each_example_of_the_guide_does_what_it_says(rfl: Rfl, own_tree: Path) -> None:
     made = [rfl.workspace / name for name in ("modules/blinky", ".vscode", "rust-project.json")]
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -182,17 +183,21 @@ def test_a_file_that_is_new_in_an_own_tree_is_built_first(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path
 ) -> None:
     samples = own_tree / "samples" / "rust"
+    name = f"rust_new_{os.getpid()}"  # what an earlier session built of another stays
     text = (samples / "rust_minimal.rs").read_text()
-    (samples / "rust_newest.rs").write_text(text.replace("rust_minimal", "rust_newest"))
+    (samples / f"{name}.rs").write_text(text.replace("rust_minimal", name))
     with (samples / "Makefile").open("a") as makefile:
-        makefile.write("obj-m += rust_newest.o\n")
+        makefile.write(f"obj-m += {name}.o\n")
 
-    words = ["--file", "samples/rust/rust_newest.rs", "--kernel", str(own_tree)]
+    words = ["--file", f"samples/rust/{name}.rs", "--kernel", str(own_tree)]
 
-    assert "impl ::kernel::ModuleMetadata for RustMinimal" in emit(rfl, *words, "--as", "i")
+    try:
+        assert "impl ::kernel::ModuleMetadata for RustMinimal" in emit(rfl, *words, "--as", "i")
+    finally:
+        for left in (rfl.store / "work" / "kernel").glob(f"*/samples/rust/*{name}.*"):
+            left.unlink()
 
 
-@pytest.mark.slow  # it leaves single targets in the kept tree's build folder
 def test_a_file_is_what_the_kernels_own_make_makes_of_it(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path, tmp_path: Path
 ) -> None:

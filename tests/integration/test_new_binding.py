@@ -90,7 +90,6 @@ def test_functions_bound_in_a_tree_of_ones_own_are_called_in_the_guest(
     assert "pub fn is_valid_ether_addr(addr: *const u8_) -> bool_;" in shown.stdout, shown
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_tree_of_ones_own_has_what_checkpatch_wants(
     bind: Callable[..., Run], own_tree: Path
 ) -> None:
@@ -114,7 +113,6 @@ def test_a_tree_of_ones_own_has_what_checkpatch_wants(
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
     rfl: Rfl, bind: Callable[..., Run], own_tree: Path
 ) -> None:
@@ -134,7 +132,6 @@ def test_what_was_bound_in_a_tree_of_ones_own_comes_out_again_in_any_order(
     assert not (rfl.workspace / "overlay").exists()
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_function_that_a_tree_has_is_not_added_to_it_again(
     bind: Callable[..., Run], own_tree: Path
 ) -> None:
@@ -148,7 +145,6 @@ def test_a_function_that_a_tree_has_is_not_added_to_it_again(
     assert snapshot(own_tree / "rust") == before
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_read_only_tree_is_said_to_be_so_and_nothing_is_recorded(
     rfl: Rfl, bind: Callable[..., Run], own_tree: Path
 ) -> None:
@@ -161,7 +157,6 @@ def test_a_read_only_tree_is_said_to_be_so_and_nothing_is_recorded(
     assert not patch(own_tree)
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_helper_that_was_changed_since_is_left_to_the_user(
     bind: Callable[..., Run], own_tree: Path
 ) -> None:
@@ -192,7 +187,6 @@ def test_functions_bound_in_an_overlay_are_called_in_the_guest(
     assert "pub fn lcm(a: ffi::c_ulong, b: ffi::c_ulong) -> ffi::c_ulong;" in shown.stdout, shown
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_an_interrupted_run_leaves_a_tree_as_it_was_or_bound(
     rfl: Rfl, bind: Callable[..., Run], own_tree: Path, chance: random.Random
 ) -> None:
@@ -343,7 +337,6 @@ def test_a_function_that_no_module_can_call_comes_with_a_note(bind: Callable[...
     assert "note       dev_get_alias is not exported" in run.stdout
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_every_example_of_the_guide_is_run(bind: Callable[..., Run], own_tree: Path) -> None:
     """Those that build the kernel are the same as in the tests above."""
     for _, *words in examples("new-binding"):

@@ -670,7 +670,6 @@ def test_a_test_without_a_module_is_watched_too(rfl: Rfl, steps: Callable[[str],
     assert edited.verdict.startswith("fail: run false: ")
 
 
-@pytest.mark.slow  # in the kept tree, and not yet seen to pass there
 def test_a_tree_of_the_users_own_is_built_once(
     rfl: Rfl, kernel: BuiltKernel, own_tree: Path, own: Folder
 ) -> None:
