@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rflbuild import kconfig_inputs, kernel
+from rflbuild import kconfig_inputs, kernel, kernel_config
 from rflbuild.kconfig import Kconfig
 from rflbuild.kernel import Plan
 from rflbuild.session import Session
@@ -106,7 +106,7 @@ def minimal(session: Session, dotconfig: Dotconfig) -> Mapping[str, str]:
     plan = dotconfig.plan
     with _in_use(session, plan) as folder:
         (folder / ".config").write_text(dotconfig.text)
-        kernel.make_config(session, plan, folder, "savedefconfig", _log(session, plan))
+        kernel_config.make_config(session, plan, folder, "savedefconfig", _log(session, plan))
         return values((folder / "defconfig").read_text())
 
 
@@ -116,7 +116,7 @@ def workspace(session: Session, plan: Plan, target: str, into: Path) -> None:
     Make then has nothing to compile in that folder, and it needs no lock.
     """
     with _in_use(session, plan) as folder:
-        kernel.make_config(session, plan, folder, target, _log(session, plan))
+        kernel_config.make_config(session, plan, folder, target, _log(session, plan))
         shutil.copytree(folder / "scripts", into / "scripts", symlinks=True)
 
 
@@ -176,13 +176,13 @@ def _make(session: Session, plan: Plan, folder: Path) -> str:
             # Kconfig names the files that it read only when it makes this one.
             (folder / "include/config/auto.conf").unlink(missing_ok=True)
             begun = time.time_ns()
-            kernel.make_config(session, plan, folder, plan.config.target, log)
+            kernel_config.make_config(session, plan, folder, plan.config.target, log)
             _publish(config, bare)
             noted = folder / "made" / "inputs"
             kconfig_inputs.note(noted, folder, plan.source, plan.arch.srcarch, begun)
         if made != bare:
             shutil.copyfile(bare, config)
-            kernel.complete_config(session, plan, folder, log)
+            kernel_config.complete_config(session, plan, folder, log)
             _publish(config, made)
     return made.read_text()
 

@@ -6,16 +6,15 @@ folder is built in a folder that stays, and make decides what is stale.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import build_folder, buildlog, kconfig, kconfig_inputs, overlay, requirements
+from rflbuild import build_folder, buildlog, kernel_config, overlay
 from rflbuild.arch import Arch
 from rflbuild.fragment import Option
 from rflbuild.kconfig import Kconfig
@@ -24,12 +23,11 @@ from rflbuild.session import Session
 from rflbuild.source import Source
 from rflbuild.store import LOCK, key_of, write_atomically
 from rflbuild.toolchain import Toolchain
-from rflbuild.verdict import RflError, Verdict, usage_error
+from rflbuild.verdict import usage_error
 
 RECIPE = 3  # raise it when the way a kernel is built changes
 _GIGABYTES = {"virt": 1.5, "defconfig": 12.0}
 _TIMEOUT = 6 * 3600.0
-_CONFIGURE_TIMEOUT = 300.0
 # The same key gives the same code (Documentation/kbuild/reproducible-builds.rst).
 _REPRODUCIBLE = {
     "KBUILD_BUILD_TIMESTAMP": "Thu Jan  1 00:00:00 UTC 2026",
@@ -104,6 +102,10 @@ class Plan:
     def make(self, out: Path, *words: str, write: Sequence[Path] = ()) -> list[str]:
         """The command line of make for this kernel with its output in `out`."""
         return make(self.toolchain, self.arch, self.source, out, *words, write=write)
+
+    def environment(self, session: Session) -> Mapping[str, str]:
+        """What make finds in its environment."""
+        return build_environment(session)
 
 
 def make(
@@ -225,7 +227,7 @@ def build(session: Session, plan: Plan) -> Kernel:
         return Kernel(plan.arch, plan.source, plan.toolchain, plan.config.label, key, out, seconds)
     cached = session.store.has("kernel", key)
     if cached:
-        _check_options(plan, session.store.path("kernel", key))
+        kernel_config.check_options(plan, session.store.path("kernel", key))
     else:
         session.store.require_space(_GIGABYTES.get(plan.config.target, 1.5), "the kernel's build")
     out = session.store.build(
@@ -256,7 +258,7 @@ def _build_overlaid(session: Session, plan: Plan, base: Plan) -> tuple[Path, boo
         overlay.write(plan.source)
         built = out / build_folder.BUILT
         if built.is_file() and built.read_text() == plan.key:
-            _check_options(plan, out)
+            kernel_config.check_options(plan, out)
             return out, False
         build_folder.unmark(out)
         _seed(session, base, out)
@@ -365,35 +367,12 @@ def refuse_in_place(tree: Path) -> None:
             )
 
 
-@contextlib.contextmanager
-def _configured(session: Session, plan: Plan, out: Path, log: Path) -> Iterator[None]:
-    """Configure in `out` unless it is done and nothing that it comes from changed since.
-
-    Make is to run in the context: it tells what that is.
-    """
-    configured, noted = out / ".rflbuild-config", out / ".rflbuild-kconfig"
-    text = f"{plan.config.target}\n{plan.config.text()}"
-    changes = plan.source.mutable or plan.source.overlay is not None
-    fresh = configured.exists() and configured.read_text() == text
-    if changes:
-        fresh = fresh and kconfig_inputs.are_as_noted(noted, out, plan.source, plan.arch.srcarch)
-    begun = time.time_ns()
-    if not fresh:
-        configured.unlink(missing_ok=True)
-        _configure(session, plan, out, log)
-        write_atomically(configured, text)
-    _check_options(plan, out)
-    yield
-    if changes and not fresh:
-        kconfig_inputs.note(noted, out, plan.source, plan.arch.srcarch, begun)
-
-
 def _prepare(session: Session, plan: Plan, out: Path) -> None:
     """Configure in `out`, and make all that a file of the kernel is compiled with."""
     log = _log(session, plan)
     words = [*variables(session, plan.toolchain, plan.source), f"-j{session.jobs}", "prepare"]
     with (
-        _configured(session, plan, out, log),
+        kernel_config.made(session, plan, out, log),
         session.terminal.progress(f"kernel {plan.source.release}", None),
     ):
         done = session.processes.run(
@@ -422,7 +401,7 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
             meter.step()
 
     with (
-        _configured(session, plan, out, log),
+        kernel_config.made(session, plan, out, log),
         session.terminal.progress(f"kernel {plan.source.release}", total) as meter,
     ):
         words = variables(session, plan.toolchain, plan.source)
@@ -457,13 +436,6 @@ def _make_all(session: Session, plan: Plan, out: Path) -> None:
     build_folder.rename(out / "Makefile", out, session.store.path("kernel", plan.key))
 
 
-def _check_options(plan: Plan, out: Path) -> None:
-    """Hold the configuration in a build folder against what the plan's module needs."""
-    if plan.needs:
-        values = kconfig.read(out / ".config")
-        requirements.check_options(plan.needs, plan.source, plan.arch, plan.config.label, values)
-
-
 def _log(session: Session, plan: Plan) -> Path:
     """A new log for a build; it lies outside the build folder, so that it outlives it."""
     folder = session.store.work("logs", "kernel")
@@ -485,58 +457,3 @@ def _ccache(session: Session, toolchain: Toolchain) -> list[str]:
         return []
     (cwd / "work" / "ccache").mkdir(parents=True, exist_ok=True)
     return [f"CC=ccache {toolchain.llvm('clang')}"]
-
-
-def _configure(session: Session, plan: Plan, out: Path, log: Path) -> None:
-    """Make .config and hold it against what was asked for."""
-    make_config(session, plan, out, plan.config.target, log)
-    complete_config(session, plan, out, log)
-    refuse_dropped(session, plan, kconfig.read(out / ".config"))
-
-
-def make_config(session: Session, plan: Plan, out: Path, target: str, log: Path) -> None:
-    """Run one of make's configuration targets, such as `allnoconfig`, in a build folder.
-
-    Raises RflError(build-error) with the words of Kconfig.
-    """
-    done = session.processes.run(
-        plan.make(out, target),
-        timeout=_CONFIGURE_TIMEOUT,
-        cwd=out,
-        env=build_environment(session),
-        log=log,
-    )
-    if done.status:
-        raise session.store.full_disk() or buildlog.failure(
-            f"the configuration ({target})", done.output, str(log)
-        )
-
-
-def complete_config(session: Session, plan: Plan, out: Path, log: Path) -> None:
-    """Put a plan's options on top of the .config that its base's target made."""
-    with (out / ".config").open("a") as file:
-        file.write(plan.config.text())
-    make_config(session, plan, out, "olddefconfig", log)
-
-
-def refuse_dropped(session: Session, plan: Plan, values: Mapping[str, str]) -> None:
-    """Raise RflError(usage) if a plan's options are not in the .config that came of them.
-
-    Where that is allowed it is only told.
-    """
-    lost = kconfig.dropped(plan.config, values)
-    if not lost:
-        return
-    why = kconfig.explain(plan.source, plan.arch, lost, values)
-    sentence = (
-        f"Linux {plan.source.release} drops {len(lost)} of the options asked for "
-        f"({', '.join(o.name for o in lost[:3])}{', …' if len(lost) > 3 else ''})"
-    )
-    if plan.allow_dropped:
-        session.terminal.note(f"{sentence}:\n{why}")
-        return
-    raise RflError(
-        Verdict.USAGE,
-        f"{sentence}: mend the fragment, or give --allow-dropped",
-        why,
-    )

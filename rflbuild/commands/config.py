@@ -172,7 +172,10 @@ def _owner(session: Session, request: Request, option: str) -> Target | None:
     """The module of modules/ that an option builds in the tree of the kernel that is asked for."""
     own = source.locate(session, request.kernel)[1].directory or ""
     for name in module.names(session):
-        found = intree.read(session.workspace.modules / name)
+        try:
+            found = intree.read(session.workspace.modules / name)
+        except RflError:  # it is told of when that module is asked for
+            continue
         if found and found.option == option:
             fits = found.tree == own or (found.tree and not request.kernel)
             return targets.find(session, name) if fits else None

@@ -186,9 +186,11 @@ def test_a_module_in_an_own_tree_passes_as_a_module_and_built_in(
 
     rfl.test("blinky", timeout=BUILD).passed()
     checked = rfl("check", "blinky", timeout=GUEST)
+    value = rfl("config", "--get", "SAMPLE_RUST_BLINKY", timeout=GUEST)
     rfl.test("blinky", "--builtin", timeout=BUILD).passed()
 
     assert checked.status == 0, checked
+    assert value.stdout == "m\n", value
     assert "check      samples/rust/rust_blinky.rs: 0 errors, 0 warnings" in checked.stdout
     assert changes(own_tree) == CHANGED
 
