@@ -28,7 +28,16 @@ from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
 from rflbuild.store import Store
 from rflbuild.terminal import Terminal
-from tests.integration.harness import CHECKOUT, KERNEL, MODULES, BuiltKernel, Rfl, git, restore
+from tests.integration.harness import (
+    CHECKOUT,
+    KERNEL,
+    MODULES,
+    BuiltKernel,
+    Rfl,
+    git,
+    restore,
+    restored,
+)
 
 _COSTLY = ("root", "source", "kernel", "busybox", "rustdoc")
 _SEED = "RFLBUILD_TEST_SEED"
@@ -143,12 +152,21 @@ def _alone(tree: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def own_tree(_kept_tree: Path) -> Iterator[Path]:
+def own_tree(_kept_tree: Path, user_store: Path, store: Path) -> Iterator[Path]:
     """A kernel tree of the user's own, with its git history, built once; clean for each test."""
-    with _alone(_kept_tree):
-        restore(_kept_tree)
+    begun = time.time()
+
+    def is_built() -> bool:
+        logs = [
+            log
+            for root in (user_store, store)
+            for kind in ("kernel", "check")
+            for log in (root / "work" / "logs" / kind).glob("*.log")
+        ]
+        return any(log.stat().st_mtime >= begun for log in logs)
+
+    with _alone(_kept_tree), restored(_kept_tree, is_built):
         yield _kept_tree
-        restore(_kept_tree)
 
 
 def _kernel(rfl: Rfl, user_store: Path, name: str | None) -> Iterator[BuiltKernel]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -293,7 +294,7 @@ def waited_for(condition: Callable[[], object], seconds: float) -> bool:
     return any(condition() for _ in until(seconds))
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *words: str, **environ: str) -> str:
     """What git says in a folder; nothing of the user's own settings takes part."""
     who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
     return subprocess.run(
@@ -304,6 +305,7 @@ def git(folder: Path, *words: str) -> str:
             **dict.fromkeys(who, "tester@example.org"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
+            **environ,
         },
         check=True,
         capture_output=True,
@@ -316,6 +318,32 @@ def restore(tree: Path) -> None:
     """Make a git checkout what its last commit says, and nothing else."""
     git(tree, "reset", "--quiet", "--hard")
     git(tree, "clean", "--quiet", "--force", "-d", "-x")
+
+
+@contextlib.contextmanager
+def restored(tree: Path, is_built: Callable[[], bool]) -> Iterator[None]:
+    """Make a git checkout what its last commit says, now and when the context ends.
+
+    Make takes a file that went back for a new one, which costs all Rust of a kernel if it is
+    a header of bindgen's. So unless it `is_built` by then, times of change go back as well.
+    """
+    restore(tree)
+    index = tree / ".git" / "index.before"  # has each file's time
+    shutil.copyfile(tree / ".git" / "index", index)
+    try:
+        yield
+    finally:
+        changed = git(tree, "diff", "--name-only", "HEAD").splitlines()
+        restore(tree)
+        if changed and not is_built():
+            told = git(tree, "ls-files", "--debug", "--", *changed, GIT_INDEX_FILE=str(index))
+            for name, seconds, rest in re.findall(
+                r"^(\S.*)\n.*\n +mtime: (\d+):(\d+)$", told, re.MULTILINE
+            ):
+                if name in changed:
+                    time_ns = int(seconds) * 10**9 + int(rest)
+                    os.utime(tree / name, ns=(time_ns, time_ns))
+            git(tree, "update-index", "-q", "--refresh")  # or `reset` would write them again
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:

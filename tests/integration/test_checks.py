@@ -298,7 +298,7 @@ def commits(own_tree: Path) -> Iterator[Path]:
     git(own_tree, "commit", "--quiet", "--all", "-m", "Bad")
     yield own_tree
     git(own_tree, "tag", "--delete", "v7.3")
-    git(own_tree, "reset", "--quiet", "--hard", before)
+    git(own_tree, "reset", "--quiet", "--soft", before)  # the rest is for who lent it to us
 
 
 @pytest.mark.parametrize("words", [["--range", "HEAD~1..HEAD"], ["hello", "--range", "HEAD"]])
