@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from rflbuild import payload, ssh
 from rflbuild.boot import Boot
+from rflbuild.console import DRAIN
+from rflbuild.disk import Disk
 from rflbuild.session import Session
 from rflbuild.share import Share
 from rflbuild.verdict import environment_error
@@ -34,7 +36,7 @@ class Delivery(Protocol):
     def put(self, _guest: Guest, files: Mapping[str, Path]) -> None:
         """Make files ready to be brought in, by their names there."""
 
-    def bring(self, guest: Guest, timeout: float) -> None:
+    def bring(self, _guest: Guest, _timeout: float) -> None:
         """Bring in what was put; RflError."""
 
 
@@ -73,11 +75,14 @@ class BySsh:
         for name, path in self._files.items():
             target = f"{ssh.HOST}:{PLACE}/{name}"
             done = self._session.processes.run(
-                ssh.copying(config, str(path), target), timeout=max(timeout, _TIMEOUT)
+                ssh.copying(config, str(path), target, ssh.BATCH), timeout=max(timeout, _TIMEOUT)
             )
             if done.status:
                 said = " ".join(done.output.split())
-                raise environment_error(f"scp cannot copy {name} into the guest ({said})")
+                guest.console.drain(DRAIN)  # of a guest that has just ended
+                raise guest.trouble(0) or environment_error(
+                    f"scp cannot copy {name} into the guest ({said})"
+                )
 
 
 class ByShare:
@@ -107,11 +112,16 @@ class ByShare:
 class InImage:
     """Files that `into_image` has written before the boot."""
 
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
     def put(self, _guest: Guest, files: Mapping[str, Path]) -> None:
         """They are there."""
 
-    def bring(self, guest: Guest, timeout: float) -> None:
-        """They are there."""
+    def bring(self, _guest: Guest, _timeout: float) -> None:
+        """They are there. QEMU has the image open, which goes with it, however we end."""
+        if self._disk.temporary:
+            self._disk.image.unlink(missing_ok=True)
 
 
 def of(session: Session, boot: Boot) -> Delivery:
@@ -121,7 +131,10 @@ def of(session: Session, boot: Boot) -> Delivery:
     if boot.files == "share":
         folder = next(share.directory for share in boot.shares if share.name == _TAG)
         return ByShare(session, boot, folder)
-    return InImage() if boot.files == "image" else ByDisk()
+    if boot.files == "image":
+        assert boot.disk  # noqa: S101 - userland.check saw to it
+        return InImage(boot.disk)
+    return ByDisk()
 
 
 def with_share(boot: Boot, folder: Path) -> Boot:
@@ -148,6 +161,7 @@ def into_image(
     copied = folder / "image.raw"
     try:
         image_file.write_files(session, boot.disk.image, boot.disk.format, copied, stripped, PLACE)
-        yield replace(boot, disk=replace(boot.disk, image=copied, format="raw"))
+        copy = replace(boot.disk, image=copied, format="raw", temporary=True)
+        yield replace(boot, disk=copy)
     finally:
         copied.unlink(missing_ok=True)

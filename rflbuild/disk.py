@@ -19,8 +19,9 @@ class Disk:
 
     `image` is never written to: a run works on an overlay that goes with it, or on
     `overlay`, which stays. `backing` is what the image itself lies on, if it is an overlay
-    of ours. `initrd` is the image's own, if it needs one. `user` and
-    `password` are the console's; `access` is by SSH, if it is known how.
+    of ours. A `temporary` image goes as soon as QEMU has it open. `initrd` is the image's
+    own, if it needs one. `user` and `password` are the console's; `access` is by SSH, if it
+    is known how.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Disk:
     initrd: Path | None = None
     overlay: Path | None = None
     backing: Path | None = None
+    temporary: bool = False
     root: str = "/dev/vda"
     user: str = "root"
     password: str = "root"  # as the Debian Quick Image Baker and courses have it

@@ -17,23 +17,27 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
-from rflbuild import delivery, ssh
+from rflbuild import delivery, ending, ssh
 from rflbuild.boot import BOOT_TIMEOUT, Boot
-from rflbuild.console import DRAIN, OWN
+from rflbuild.console import CONSOLE_LOG, DRAIN, OWN
 from rflbuild.disk import Disk
 from rflbuild.emulator import Emulator
 from rflbuild.iperf3 import Iperf3
-from rflbuild.klog import Splat
 from rflbuild.login import log_in
 from rflbuild.peer import Peer
 from rflbuild.session import Session
 from rflbuild.store import remove_tree, write_atomically
 from rflbuild.verdict import RflError, Verdict, environment_error, usage_error
+
+_POWER_OFF = 60.0  # seconds; an emulated Debian needs three
+_PROBE = 16.0  # seconds, at most, for sshd to say something
+_SYSRQ = 2.0  # seconds for a file system to be written, and to become read-only
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ class Guest:
         self._stack = contextlib.ExitStack()
         self._folder = folder
         self._emulator: Emulator | None = None
+        self._ready = False
+        self._awaited = ""  # what did not come, as long as it has not
+        self._reached: Path | None = None  # the ssh_config by which it was
         self.boot_seconds = 0.0
         self.taint = 0  # as /proc/sys/kernel/tainted had it after the last command
         self._begun = time.monotonic()
@@ -80,8 +87,38 @@ class Guest:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None or isinstance(error, RflError):  # and nobody has interrupted us
+                self._power_off(error)
+            elif self._awaited:
+                error.add_note(f"{self._awaited}; see {self._folder / CONSOLE_LOG}")
+        finally:
+            self.stop()
+
+    def _power_off(self, error: RflError | None) -> None:
+        """Shut down a guest whose disk stays, so that its file system is whole.
+
+        One whose shell hangs is told by SysRq to write what it has, and to write no more.
+        """
+        disk = self._boot.disk
+        if not (disk and disk.overlay and self._ready) or self._boot.saving:
+            return
+        if error is None or error.verdict is not Verdict.TIMEOUT:
+            with contextlib.suppress(RflError):
+                self.run("poweroff", _POWER_OFF)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._qemu.process.wait(_POWER_OFF)
+        if self._qemu.process.poll() is None:
+            self._press(b"su", _SYSRQ)
+            self._session.terminal.note(
+                f"the guest did not power off: what it wrote last may be missing in {disk.overlay}"
+            )
 
     def _serve_network(self) -> dict[str, str]:
         """Start the servers that the machine names; how the guest learns where they are."""
@@ -110,6 +147,7 @@ class Guest:
             self.run(f"date -s @{int(time.time())}", timeout)
         for name, value in self._variables.items():
             self.tell(f"export {name}={value}", timeout)
+        self._ready = True
         self.boot_seconds = time.monotonic() - self._begun
 
     def _serve_on_disk(self, disk: Disk, timeout: float) -> None:
@@ -125,9 +163,9 @@ class Guest:
         config = self.reach_by_ssh(timeout)
         ours, theirs = socket.socketpair()
         self._stack.enter_context(ours)
-        with theirs, (self._folder / "ssh.log").open("wb") as log:
+        with theirs, (self._folder / ending.SSH_LOG).open("wb") as log:
             child = self._session.processes.start(
-                ssh.command(config, f"exec sh -c {shlex.quote(script)} 2>&1"),
+                ssh.command(config, f"exec sh -c {shlex.quote(script)} 2>&1", options=ssh.BATCH),
                 stdin=theirs.fileno(),
                 output=theirs.fileno(),
                 errors=log,
@@ -135,32 +173,71 @@ class Guest:
         self._stack.callback(self._session.processes.stop, child)
         self._shell = _spawn(ours)
 
+    def offer_ssh(self) -> int | None:
+        """Write the ssh_config by which the guest is reached once its sshd answers.
+
+        Returns its port on 127.0.0.1; None if it has no network or no key is known.
+        Raises RflError if QEMU has ended, or does not answer.
+        """
+        if not self._boot.disk or not self._boot.disk.access:
+            return None
+        try:
+            told = self.qmp("human-monitor-command", {"command-line": "info usernet"})
+        except RflError as error:
+            self.console.drain(DRAIN)
+            raise (self._ended() if self.console.ended else error) from error
+        port = ssh.forwarded_port(told)
+        if port is not None:
+            path = self._folder / ssh.CONFIG
+            write_atomically(path, ssh.config(self._boot.disk.access, port))
+            self._stack.callback(path.unlink, missing_ok=True)
+        return port
+
     def reach_by_ssh(self, timeout: float) -> Path:
         """The ssh_config by which the guest is reached, once its sshd answers.
 
         Raises RflError: usage if it has no network or no key is known, timeout.
         """
         config = self._folder / ssh.CONFIG
-        if config.exists():
+        if self._reached == config:
             return config
         if not self._boot.disk or not self._boot.disk.access:
             raise usage_error("this guest is not reached by SSH: no key of it is known")
-        port = ssh.forwarded_port(
-            self.qmp("human-monitor-command", {"command-line": "info usernet"})
-        )
+        port = self.offer_ssh()
         if port is None:
             raise usage_error(
                 "the guest has no network to come in by: let the test's machine have it"
             )
         deadline = time.monotonic() + timeout
-        while not ssh.has_banner(port, 1.0):
+        self._awaited = "no sshd answered in the guest"
+        # Many that are given up before sshd has answered it takes for an attack
+        # (sshd_config(5), PerSourcePenalties).
+        patience = 1.0
+        while not ssh.has_banner(port, patience):
+            patience = min(2 * patience, _PROBE)
             if self._panicked() or self.console.ended:
                 raise self._ended()
+            self.check_disk()
             if time.monotonic() > deadline:
-                raise self._timed_out("no sshd answered in the guest", timeout)
-        write_atomically(config, ssh.config(self._boot.disk.access, port))
-        self._stack.callback(config.unlink, missing_ok=True)
+                raise self._timed_out(self._awaited, timeout)
+        self._awaited, self._reached = "", config
         return config
+
+    def check_disk(self) -> None:
+        """Raise RflError(environment) if QEMU has stopped the guest for want of space.
+
+        It does so where a write fails for that (QEMU manual, "-drive", werror).
+        """
+        disk, status = self._boot.disk, {}
+        if disk:
+            with contextlib.suppress(RflError):  # an end of QEMU's shows elsewhere
+                status = self.qmp("query-status")
+        if disk and status.get("status") == "io-error":
+            where = disk.overlay or self._session.store.root
+            raise environment_error(
+                f"QEMU cannot keep what the guest writes, and has stopped it: is the disk of "
+                f"{where} full? Make room, and try again"
+            )
 
     def save(self) -> None:
         """Write the state of a guest that was booted for it; snapshot.UnableError."""
@@ -236,6 +313,7 @@ class Guest:
 
     def _expect(self, pattern: re.Pattern[bytes], timeout: float, what: str) -> re.Match[bytes]:
         deadline = time.monotonic() + timeout
+        self._awaited = what
         while True:
             if self.console.fault:
                 raise self.console.fault
@@ -244,11 +322,13 @@ class Guest:
             try:
                 self._shell.expect(pattern, timeout=max(left, 0.01))
             except pexpect.TIMEOUT:
+                self.check_disk()
                 if time.monotonic() < deadline and not self._panicked():
                     continue
                 raise self._timed_out(what, timeout) from None
             except (pexpect.EOF, OSError):
                 raise self._ended() from None
+            self._awaited = ""
             return self._shell.match  # type: ignore[return-value]  # it has matched
 
     def _panicked(self) -> bool:
@@ -268,46 +348,24 @@ class Guest:
         )
 
     def _show_blocked(self) -> None:
-        """Have the kernel print where its CPUs and its blocked tasks are.
+        """Have the kernel print where its CPUs and its blocked tasks are."""
+        self._press(b"lw", 0.2)
 
-        A break on the serial port, then a letter (Documentation/admin-guide/sysrq.rst).
+    def _press(self, letters: bytes, seconds: float) -> None:
+        """Press SysRq and a letter, for each, and give the kernel so many seconds.
+
+        A break on the serial port, then the letter (Documentation/admin-guide/sysrq.rst).
         """
-        for letter in (b"l", b"w"):
+        for letter in letters:
             try:
                 self.qmp("chardev-send-break", {"id": "serial"})
-                self.console.send(letter)
+                self.console.send(bytes([letter]))
             except (RflError, OSError):
                 return  # QEMU itself hangs, and has nothing to show
-            time.sleep(0.2)
+            time.sleep(seconds)
 
     def _ended(self) -> RflError:
-        self.console.drain(DRAIN)
-        splats = self.console.splats()
-        if splats:
-            return crash(splats[0], self._folder)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._qemu.process.wait(DRAIN)
-        words = self._qemu.log.read_text(errors="replace").strip()
-        status = self._qemu.process.poll()
-        log = self._folder / "console.log"
-        if words and status == 1 and not self.console.mark():
-            return usage_error(
-                f"QEMU refuses the machine ({words.splitlines()[-1]}): mend `machine` in the "
-                f"test; see {self._qemu.log}"
-            )
-        if words:
-            return environment_error(f"QEMU ended ({words.splitlines()[-1]}); see {self._qemu.log}")
-        if status == 0:
-            last = self.console.since(0)[-1:]
-            said = f" ({last[0].text})" if last else ""
-            return RflError(
-                Verdict.FAIL, f"the guest ended itself in the middle of the run{said}; see {log}"
-            )
-        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
-        return environment_error(
-            f"QEMU ended {how} in the middle of the run, and the kernel's log has no reason; "
-            f"see {log}"
-        )
+        return ending.why(self._qemu, self._boot, ready=self._ready)
 
     def qmp(self, command: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Give QEMU a command (QEMU QMP reference manual) and return its answer.
@@ -320,7 +378,7 @@ class Guest:
         """What has befallen it, if anything: its kernel's first report since a mark, or its end."""
         for splat in self.console.splats():
             if splat.head.line > mark:
-                return crash(splat, self._folder)
+                return ending.crash(splat, self._folder)
         if self.console.ended:
             log = self._folder / "console.log"
             return environment_error(f"the guest has ended by itself; see {log}")
@@ -334,16 +392,6 @@ class Guest:
     def stop(self) -> None:
         """End QEMU and close the logs."""
         self._stack.close()
-
-
-def crash(splat: Splat, folder: Path) -> RflError:
-    """The error for a report in the kernel's log."""
-    return RflError(
-        Verdict.CRASH,
-        f"the kernel reported {splat.kind}: {splat.headline}; see {folder / 'console.log'}"
-        f":{splat.messages[0].line}",
-        "\n".join(m.text for m in splat.messages),
-    )
 
 
 def _spawn(shell: socket.socket) -> SocketSpawn[bytes]:

@@ -12,8 +12,9 @@ from rflbuild.verdict import environment_error
 
 Expect = Callable[[re.Pattern[bytes], float, str], re.Match[bytes]]
 
-_LOGIN = re.compile(rb"login: *$")
-_PROMPT = rb"(?P<prompt>[#$%>] ?(?:\x1b\[[?0-9;]*[a-z])*)$"
+_ESCAPES = rb"(?:\x1b\[[?0-9;]*[a-z])*"
+_LOGIN = re.compile(rb"login: *$|(?P<prompt># " + _ESCAPES + rb")$")  # of an automatic login
+_PROMPT = rb"(?P<prompt>[#$%>] ?" + _ESCAPES + rb")$"
 _PASSWORD = re.compile(rb"[Pp]assword: *$|" + _PROMPT)
 _SHELL = re.compile(rb"[Ll]ogin incorrect|" + _PROMPT)
 _IN = re.compile(rb"@rfl-in@\s")
@@ -29,9 +30,10 @@ def log_in(
     The shell is replaced by the script. Raises RflError(environment) if the image does
     not take the user and the password, and whatever `expect` raises.
     """
-    expect(_LOGIN, timeout, "the image showed no login prompt on hvc0")
-    send(f"{disk.user}\n".encode())
-    match = expect(_PASSWORD, _TIMEOUT, f"the image did not ask for {disk.user}'s password")
+    match = expect(_LOGIN, timeout, "the image showed no login prompt on hvc0")
+    if not match["prompt"]:
+        send(f"{disk.user}\n".encode())
+        match = expect(_PASSWORD, _TIMEOUT, f"the image did not ask for {disk.user}'s password")
     if not match["prompt"]:
         send(f"{disk.password}\n".encode())
         # What is typed sooner is lost: the terminal is flushed when it echoes again.

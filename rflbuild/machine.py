@@ -136,9 +136,10 @@ def _root(disk: Disk) -> list[str]:
     With `snapshot` QEMU makes the overlay, and removes it before it begins (QEMU manual,
     "-drive"). What the guest flushes need not outlast the host's power either.
     """
-    image = f"file={disk.overlay},format=qcow2"
+    path = str(disk.overlay or disk.image).replace(",", ",,")  # QEMU manual, "-drive"
+    image = f"file={path},format=qcow2"
     if disk.overlay is None:
-        image = f"file={disk.image},format={disk.format},snapshot=on,cache=unsafe"
+        image = f"file={path},format={disk.format},snapshot=on,cache=unsafe"
     return ["-drive", f"{image},if=none,id=root", "-device", "virtio-blk-pci,drive=root"]
 
 

@@ -6,13 +6,16 @@ import contextlib
 import re
 import shutil
 import socket
+import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rflbuild.session import Session
 from rflbuild.verdict import environment_error
 
+BATCH = ("-o", "BatchMode=yes")  # of an ssh or scp that may ask nobody, as for a passphrase
 HOST = "guest"  # what the guest is called in its ssh_config
 CONFIG = "ssh_config"
 _FORWARD = re.compile(r"TCP\[HOST_FORWARD\] +\d+ +127\.0\.0\.1 +(\d+) ")
@@ -50,14 +53,16 @@ def forwarded_port(usernet: str) -> int | None:
 
 def config(access: Access, port: int) -> str:
     """An ssh_config by which the guest is the host `guest` (ssh_config(5))."""
+    identity = str(access.identity).replace("%", "%%")
+    known_hosts = str(access.known_hosts or "/dev/null").replace("%", "%%")
     return f"""\
 Host {HOST}
     HostName 127.0.0.1
     Port {port}
     User root
-    IdentityFile {access.identity}
+    IdentityFile "{identity}"
     IdentitiesOnly yes
-    UserKnownHostsFile {access.known_hosts or "/dev/null"}
+    UserKnownHostsFile "{known_hosts}"
     HostKeyAlias {access.alias}
     StrictHostKeyChecking {"yes" if access.known_hosts else "no"}
     PasswordAuthentication no
@@ -65,39 +70,70 @@ Host {HOST}
 """
 
 
-def command(config_file: Path, *words: str) -> list[str]:
+def command(config_file: Path, *words: str, options: Sequence[str] = ()) -> list[str]:
     """The command line of an ssh into the guest."""
-    return ["ssh", "-F", str(config_file), HOST, *words]
+    return ["ssh", "-F", str(config_file), *options, HOST, *words]
 
 
-def visit(session: Session, config_file: Path, *words: str) -> int:
-    """Be in the guest at our own terminal, in a shell or for one command; its exit status."""
-    return _foreground(session, command(config_file, *words))
+def visit(
+    session: Session, config_file: Path, *words: str, check: Callable[[], None] | None = None
+) -> int:
+    """Be in the guest at our own terminal, in a shell or for one command; its exit status.
+
+    `check` is called meanwhile, each second, and may raise.
+    """
+    child = _foreground(session, command(config_file, *words))
+    while check:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(1.0)
+        check()
+    return child.wait()
 
 
 def copy(session: Session, config_file: Path, source: str, destination: str) -> int:
     """Copy by scp, folders with all that is in them; its exit status."""
-    return _foreground(session, copying(config_file, source, destination))
+    return _foreground(session, copying(config_file, source, destination)).wait()
 
 
-def copying(config_file: Path, source: str, destination: str) -> list[str]:
+def copying(
+    config_file: Path, source: str, destination: str, options: Sequence[str] = ()
+) -> list[str]:
     """The command line of an scp; a path in the guest is `guest:PATH`."""
-    return ["scp", "-r", "-F", str(config_file), source, destination]
+    return ["scp", "-r", "-F", str(config_file), *options, source, destination]
 
 
-def _foreground(session: Session, argv: list[str]) -> int:
-    child = session.processes.start(argv, stdin=None, output=None, foreground=True)
-    return child.wait()
+def _foreground(session: Session, argv: list[str]) -> subprocess.Popen[bytes]:
+    return session.processes.start(argv, stdin=None, output=None, foreground=True)
 
 
 def running(results: Path) -> Path | None:
-    """The ssh_config of the newest guest that answers; a guest's goes when the guest goes."""
-    found = sorted(results.glob(f"*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(found):
-        match = _PORT.search(path.read_text())
-        if match and has_banner(int(match[1]), 2.0):
+    """The ssh_config of the newest guest that answers.
+
+    A guest's goes when the guest goes; that of a run that was killed goes here.
+    """
+    found = []
+    for path in results.glob(f"*/{CONFIG}"):
+        with contextlib.suppress(FileNotFoundError):  # a guest has just gone
+            match = _PORT.search(path.read_text())
+            if match and not path.parent.is_symlink():  # as `latest` is
+                found.append((path.stat().st_mtime, path, int(match[1])))
+    for _, path, port in sorted(found, reverse=True):
+        if has_banner(port, 2.0):
             return path
+        if not _is_open(port):
+            path.unlink(missing_ok=True)
     return None
+
+
+def _is_open(port: int) -> bool:
+    """Whether anybody listens on a port of 127.0.0.1."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=2.0).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def has_banner(port: int, seconds: float) -> bool:

@@ -16,7 +16,7 @@ from rflbuild import (
     chain,
     decode,
     delivery,
-    guest,
+    ending,
     initramfs,
     kconfig,
     module,
@@ -142,8 +142,11 @@ def bounded(timeout: float | None) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, timeout)
     try:
         yield
-    except _OutOfTime:
-        raise RflError(Verdict.TIMEOUT, f"the run did not end within its {timeout:g} s") from None
+    except _OutOfTime as end:
+        why = "".join(f": {note}" for note in getattr(end, "__notes__", []))
+        raise RflError(
+            Verdict.TIMEOUT, f"the run did not end within its {timeout:g} s{why}"
+        ) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -332,7 +335,7 @@ def _judge(
         if not any(p.search(m.text) for p in allowed for m in splat.messages)
     ]
     if trouble:
-        error = guest.crash(trouble[0], result.folder)
+        error = ending.crash(trouble[0], result.folder)
         if trouble[0].kind is SplatKind.KMEMLEAK:
             error.detail += f"\n{done.output.strip()}"
         done = StepResult(

@@ -75,6 +75,11 @@ def check(choice: Choice) -> None:
             f"--files: unknown way `{choice.files}`; there are: {', '.join(delivery.WAYS)}"
         )
     _check_company(choice)
+    if choice.files == "image" and choice.persist:
+        raise usage_error(
+            "--files image is for a copy of the image, and --persist for what lies on the image "
+            "itself: leave one out"
+        )
     for option in ("image", "initrd", "identity"):
         if getattr(choice, option) and not _file(getattr(choice, option)).is_file():
             raise usage_error(f"--{option}: there is no file {getattr(choice, option)}")

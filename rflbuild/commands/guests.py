@@ -133,6 +133,7 @@ def shell(
         Guest(session, ready, folder) as running,
     ):
         running.put(files)
+        running.offer_ssh()  # for `rfl ssh` and `rfl scp` in another terminal
         for each in shares:
             how = " (read-only)" if each.read_only else ""
             session.terminal.line(f"share      {each.directory} is {each.place}{how}")
@@ -145,8 +146,9 @@ def shell(
         if by_ssh:
             return _visited(session, running, patience)
         if disk:
+            leave = "`poweroff`, so that its file system is whole" if disk.overlay else "Ctrl-A x"
             session.terminal.line(
-                f"login      {disk.user}, password {disk.password}; leave with Ctrl-A x"
+                f"login      {disk.user}, password {disk.password}; leave with {leave}"
             )
         return _attended(session, running)
 
@@ -164,7 +166,8 @@ def _visited(session: Session, running: Guest, patience: float) -> int:
 
     running.wait_until_ready(patience)
     running.unpack()
-    status = ssh.visit(session, running.reach_by_ssh(patience))
+    config = running.reach_by_ssh(patience)
+    status = ssh.visit(session, config, check=running.check_disk)
     _tell_of_crash(session, running)
     return status
 

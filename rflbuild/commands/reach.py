@@ -21,17 +21,19 @@ def console(session: Session, request: Request, choice: Choice) -> int:
 def ssh_into(session: Session, command: str, request: Request, choice: Choice) -> int:
     """Run a command, or a shell, in the guest that runs, else in one booted for it.
 
-    The exit status is the command's.
+    With an image or a file to keep, it is always one booted for it. The exit status is the
+    command's.
     """
     ssh.require()
-    running = ssh.running(session.workspace.results)
+    own = choice.image or choice.persist
+    running = None if own else ssh.running(session.workspace.results)
     if running:
         return ssh.visit(session, running, *([command] if command else []))
     from rflbuild import report, testrun
     from rflbuild.guest import Guest
     from rflbuild.testspec import TestSpec
 
-    choice = _on_disk(choice)
+    choice = replace(_on_disk(choice), over_ssh=True)
     userland.check(choice)
     chain.check(session, request)
     links = Links(session)
@@ -40,8 +42,10 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
     folder, _ = report.open_folder(session.workspace.results, "ssh")
     boot = testrun.boot_for(session, built, TestSpec(), disk, choice)
     with Guest(session, boot, folder) as guest:
+        guest.wait_until_ready()
         config = guest.reach_by_ssh(boot.patience)
-        return ssh.visit(session, config, *([command] if command else []))
+        words = [command] if command else []
+        return ssh.visit(session, config, *words, check=guest.check_disk)
 
 
 def scp(session: Session, source: str, destination: str) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rflbuild import chain, cli, guest, module, program, report, targets, testrun
+from rflbuild import chain, cli, ending, module, program, report, targets, testrun
 from rflbuild.chain import Links, Request
 from rflbuild.guest import Guest
 from rflbuild.kernel import Kernel
@@ -186,7 +186,7 @@ class Bench:
         """What a command in the guest puts out; RflError when it fails, or the kernel does."""
         answer = self._guest.run(command, _TIMEOUT)
         if splats := self._guest.console.splats():
-            raise guest.crash(splats[0], self._folder)
+            raise ending.crash(splats[0], self._folder)
         if answer.status:
             log = "\n".join(message.text for message in self._guest.console.since(answer.mark))
             raise RflError(

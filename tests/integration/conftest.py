@@ -22,7 +22,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from rflbuild import chain, cli
+from rflbuild import chain, cli, image
 from rflbuild.chain import Links, Request
 from rflbuild.process import Processes
 from rflbuild.session import Session, Workspace
@@ -33,13 +33,15 @@ from tests.integration.harness import (
     KERNEL,
     MODULES,
     BuiltKernel,
+    DebianImage,
     Rfl,
     git,
     restore,
     restored,
 )
 
-_COSTLY = ("root", "source", "kernel", "busybox", "rustdoc", "rootfs", "image")
+# Saved guests are not among them: what they lie on is named by the store's own path.
+_COSTLY = ("root", "source", "kernel", "busybox", "rustdoc", "image", "rootfs")
 _SEED = "RFLBUILD_TEST_SEED"
 _seed = int(os.environ.get(_SEED) or time.time_ns() % 1_000_000)
 
@@ -169,23 +171,42 @@ def own_tree(_kept_tree: Path, user_store: Path, store: Path) -> Iterator[Path]:
         yield _kept_tree
 
 
+@pytest.fixture(scope="session")
+def debian(rfl: Rfl, user_store: Path, kernel: BuiltKernel) -> DebianImage:
+    """The Debian guest's own image, made in the user's store if it is not there yet."""
+    run = rfl.on(user_store)("debian-image", timeout=KERNEL)
+    assert run.status == 0, run
+    with session_on(rfl, user_store) as session:
+        made = image.build(session, kernel.plan.arch, "", ())
+        tools = image.tools(session)
+    share(user_store, rfl.store)
+    disk = rfl.store / made.disk.relative_to(user_store)  # as overlays name it
+    return DebianImage(disk, made.identity, tools)
+
+
 def _kernel(rfl: Rfl, user_store: Path, name: str | None) -> Iterator[BuiltKernel]:
     words = ["--kernel", name] if name else []
     run = rfl.on(user_store)("kernel", *words, timeout=KERNEL)
     assert run.status == 0, run
     (out,) = (line.split()[1] for line in run.stdout.splitlines() if line.startswith("KDIR "))
     share(user_store, rfl.store)
+    with session_on(rfl, user_store) as session:
+        plan = chain.plan(session, Request(kernel=name), Links(session))
+        yield BuiltKernel(name or "default", Path(out), plan)
+
+
+@contextlib.contextmanager
+def session_on(rfl: Rfl, store: Path) -> Iterator[Session]:
+    """A session of the package's own, on a store."""
     with Processes(os.environ) as processes, Path(os.devnull).open("w") as null:
-        session = Session(
+        yield Session(
             workspace=Workspace(rfl.workspace),
-            store=Store(user_store),
+            store=Store(store),
             processes=processes,
             terminal=Terminal(null),
             jobs=1,
             mirror=os.environ.get("RFLBUILD_MIRROR") or None,
         )
-        plan = chain.plan(session, Request(kernel=name), Links(session))
-        yield BuiltKernel(name or "default", Path(out), plan)
 
 
 def share(user_store: Path, store: Path) -> None:

@@ -22,6 +22,7 @@ import pexpect
 import pytest
 
 import rflbuild
+from rflbuild import sandbox
 from rflbuild.kernel import Plan
 from rflbuild.process import MARK
 from rflbuild.verdict import Verdict
@@ -42,6 +43,42 @@ class BuiltKernel:
     name: str
     out: Path
     plan: Plan
+
+
+@dataclass(frozen=True)
+class DebianImage:
+    """The Debian guest's disk in the user's store, its key, and a root with disks' tools."""
+
+    disk: Path
+    identity: Path
+    tools: Path
+
+    def tool(self, *argv: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run a tool, such as qemu-img or debugfs, that may write in a folder."""
+        return subprocess.run(
+            sandbox.enter(self.tools, argv, cwd=folder, read=[self.disk.parent], write=[folder]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    def raw(self, folder: Path, disk: Path | None = None) -> Path:
+        """A raw copy, in a folder, of the image or of another disk there."""
+        path = folder / "copy.raw"
+        words = ["qemu-img", "convert", "--force-share", "-O", "raw", str(disk or self.disk)]
+        done = self.tool(*words, str(path), folder=folder)
+        assert done.returncode == 0, done.stdout
+        return path
+
+    def assert_clean(self, folder: Path, disk: Path | None = None) -> None:
+        """Have e2fsck look through the image, or another disk in a folder, which is left there."""
+        raw = self.raw(folder, disk)
+        done = self.tool("e2fsck", "-f", "-n", str(raw), folder=folder)
+        raw.unlink()
+        assert done.returncode == 0, done.stdout
 
 
 @dataclass(frozen=True)
@@ -292,6 +329,24 @@ def until(seconds: float, pause: float = 0.02) -> Iterator[float]:
 def waited_for(condition: Callable[[], object], seconds: float) -> bool:
     """Whether a condition comes true in time."""
     return any(condition() for _ in until(seconds))
+
+
+def isolated(*flags: str) -> list[str]:
+    """The command that runs another one in namespaces of its own."""
+    wrapper = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), *flags]
+    try:
+        probe = subprocess.run([*wrapper, "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare(1) here")
+    if probe.returncode:
+        pytest.skip(f"namespaces are not to be had here: {probe.stderr.strip()}")
+    return wrapper
+
+
+def with_disk(folder: Path, kilobytes: int, then: str = "true") -> Sequence[str]:
+    """The command that runs another one with a small disk of its own in a folder."""
+    script = f'mount -t tmpfs -o size={kilobytes}k none "$0" && {then} && exec "$@"'
+    return [*isolated("--mount"), "sh", "-c", script, str(folder)]
 
 
 def git(folder: Path, *words: str, **environ: str) -> str:

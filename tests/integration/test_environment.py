@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from rflbuild.verdict import Verdict
-from tests.integration.harness import GUEST, MODULES, BuiltKernel, Rfl, Run, Started, waited_for
+from tests.integration.harness import (
+    GUEST,
+    MODULES,
+    BuiltKernel,
+    Rfl,
+    Run,
+    Started,
+    isolated,
+    waited_for,
+    with_disk,
+)
 
 pytestmark = pytest.mark.timeout(GUEST + 60, func_only=True)
 Steps = Callable[[str], str]
-
-
-def isolated(*flags: str) -> list[str]:
-    """The command that runs another one in namespaces of its own."""
-    wrapper = ["unshare", *([] if os.geteuid() == 0 else ["--map-root-user"]), *flags]
-    try:
-        probe = subprocess.run([*wrapper, "true"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no unshare(1) here")
-    if probe.returncode:
-        pytest.skip(f"namespaces are not to be had here: {probe.stderr.strip()}")
-    return wrapper
-
-
-def with_disk(folder: Path, kilobytes: int, then: str = "true") -> Sequence[str]:
-    """The command that runs another one with a small disk of its own in a folder."""
-    script = f'mount -t tmpfs -o size={kilobytes}k none "$0" && {then} && exec "$@"'
-    return [*isolated("--mount"), "sh", "-c", script, str(folder)]
 
 
 @pytest.mark.parametrize("name", ["file/store", "/proc/store", "/dev/null"])

@@ -59,6 +59,14 @@ def test_an_account_without_a_password_is_not_given_one() -> None:
     assert terminal.typed[1].startswith(b"stty")
 
 
+def test_who_is_logged_in_already_is_not_asked() -> None:
+    terminal = Terminal([b"debian login: root (automatic login)\r\n" + PROMPT, b"@rfl-in@\r\n"])
+
+    terminal.log_in()
+
+    assert terminal.typed[0].startswith(b"stty")
+
+
 def test_the_script_takes_the_place_of_the_shell() -> None:
     terminal = Terminal([b"login: ", b"Password: ", PROMPT, b"@rfl-in@\n"])
 

@@ -54,9 +54,11 @@ def test_a_guest_without_a_network_has_no_port() -> None:
     assert ssh.forwarded_port("") is None
 
 
-def test_ssh_understands_the_config(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["/store/image", "/home/me/100% my keys"])
+def test_ssh_understands_the_config(tmp_path: Path, folder: str) -> None:
+    access = Access(Path(folder, "id_ed25519"), Path(folder, "known_hosts"))
     path = tmp_path / "ssh_config"
-    path.write_text(ssh.config(ACCESS, 38741))
+    path.write_text(ssh.config(access, 38741))
 
     done = subprocess.run(
         ["ssh", "-G", "-F", str(path), ssh.HOST], capture_output=True, text=True, check=True
@@ -64,8 +66,9 @@ def test_ssh_understands_the_config(tmp_path: Path) -> None:
 
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     assert (told["hostname"], told["port"], told["user"]) == ("127.0.0.1", "38741", "root")
-    assert told["identityfile"] == str(ACCESS.identity)
-    assert told["hostkeyalias"] == ACCESS.alias
+    assert told["identityfile"].replace("%%", "%") == str(access.identity)
+    assert told["userknownhostsfile"].replace("%%", "%") == str(access.known_hosts)
+    assert told["hostkeyalias"] == access.alias
     assert told["stricthostkeychecking"] in ("true", "yes")
 
 
@@ -96,6 +99,7 @@ def test_the_guest_that_runs_is_the_newest_that_answers(
     answer(listener, b"SSH-2.0-x\r\n")
 
     assert ssh.running(tmp_path) == tmp_path / "1-old" / ssh.CONFIG
+    assert not (tmp_path / "2-new" / ssh.CONFIG).exists()  # of a run that was killed
 
 
 def test_there_may_be_no_guest_that_runs(tmp_path: Path) -> None:
