@@ -19,6 +19,7 @@ from tests.integration.harness import (
     DebianImage,
     Rfl,
     Started,
+    examples,
     waited_for,
     with_disk,
 )
@@ -74,6 +75,16 @@ def test_a_second_run_goes_on_from_where_the_first_had_booted_to(rfl: Rfl) -> No
     log = (rfl.results / "latest" / "console.log").read_text()
     assert "] Linux version 7." in log
     assert log.index("] Linux version 7.") < log.index("Hello from Rust!")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for words in examples("debian") if words[0] == "qemu-test" and "--image" not in words],
+    ids=" ".join,
+)
+@pytest.mark.usefixtures("booted")
+def test_the_guides_runs_pass(rfl: Rfl, words: list[str]) -> None:
+    rfl(*words, timeout=GUEST).passed()
 
 
 @pytest.mark.usefixtures("booted")
