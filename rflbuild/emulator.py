@@ -169,15 +169,22 @@ def roomy_pair() -> tuple[socket.socket, socket.socket]:
     QEMU drops what a virtio console says when the socket is full (hw/char/virtio-console.c,
     flush_buf), and the kernel says it in pieces of 16 bytes (drivers/tty/hvc/hvc_console.c,
     N_OUTBUF). A local pair counts a thousand bytes for each piece, and so is full after 4 KB
-    of output; TCP puts them together.
+    of output; TCP puts them together. Where there is no loopback, it has to do.
     """
+    try:
+        here, there = _loopback_pair()
+    except OSError:  # a machine, or a container, with no loopback up
+        return socket.socketpair()
+    for each in (here, there):
+        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return here, there
+
+
+def _loopback_pair() -> tuple[socket.socket, socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         here = socket.create_connection(listener.getsockname())
         while True:
             there, peer = listener.accept()
             if peer == here.getsockname():
-                break
+                return here, there
             there.close()  # anybody may connect to a port
-    for each in (here, there):
-        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return here, there
