@@ -169,7 +169,7 @@ def roomy_pair() -> tuple[socket.socket, socket.socket]:
     QEMU drops what a virtio console says when the socket is full (hw/char/virtio-console.c,
     flush_buf), and the kernel says it in pieces of 16 bytes (drivers/tty/hvc/hvc_console.c,
     N_OUTBUF). A local pair counts a thousand bytes for each piece, and so is full after 4 KB
-    of output; TCP puts them together. Where there is no loopback, it has to do.
+    of output; TCP puts them together. Where there is no loopback, the local pair has to do.
     """
     try:
         here, there = _loopback_pair()
