@@ -32,7 +32,8 @@ def _can_be_saved(boot: Boot) -> bool:
     """Whether a guest is the same each time, and its state all of what it is.
 
     A person's terminal, folders of the host's, a debugger, an SSH connection and an overlay
-    of the user's belong to one run, and what a host's CPU can do to one host.
+    of the user's belong to one run, and what a host's CPU can do to one host. Of the devices
+    that a test adds, QEMU says nothing of the state that it does not save (pci-testdev's).
     """
     disk = boot.disk
     owned = (
@@ -41,6 +42,7 @@ def _can_be_saved(boot: Boot) -> bool:
         boot.gdb,
         boot.over_ssh,
         disk and disk.overlay,
+        boot.machine.devices,
         boot.files in ("share", "image"),
     )
     return boot.accelerator == "tcg" and not any(owned)

@@ -56,6 +56,7 @@ def on_disk(boot: Boot) -> Boot:
         {"files": "share"},
         {"files": "image"},
         {"accelerator": "kvm"},
+        {"machine": Machine(devices=("pci-testdev",))},
     ],
     ids=str,
 )
