@@ -131,10 +131,13 @@ def _named(session: Session, what: str) -> Path:
 
 
 def _runs(session: Session) -> Iterator[Path]:
-    """The folders of results/, the newest first."""
+    """The folders of results/, the newest first; of one second's, what was written to last."""
     results = session.workspace.results
-    names = sorted(results.iterdir(), reverse=True) if results.is_dir() else []
-    return (path for path in names if path.is_dir() and not path.is_symlink())
+    found = results.iterdir() if results.is_dir() else iter(())
+    folders = [path for path in found if path.is_dir() and not path.is_symlink()]
+    second = len("20261124-194120")
+    folders.sort(key=lambda path: (path.name[:second], path.stat().st_mtime_ns), reverse=True)
+    return iter(folders)
 
 
 def _note(text: str) -> None:
