@@ -57,7 +57,8 @@ def of(session: Session, boot: Boot, folder: Path) -> Boot:
 
     if not _can_be_saved(boot):
         return boot
-    noted = f"unsaved-{key(boot)}"
+    its_key = key(boot)
+    noted = f"unsaved-{its_key}"
     if session.store.noted(noted):
         return boot
 
@@ -74,7 +75,7 @@ def of(session: Session, boot: Boot, folder: Path) -> Boot:
         shutil.copyfile(folder / CONSOLE_LOG, into / CONSOLE_LOG)
 
     try:
-        saved = session.store.build(_KIND, key(boot), make)
+        saved = session.store.build(_KIND, its_key, make)
     except UnableError as error:
         if not session.store.full_disk():  # which may have room again by then
             session.store.note(noted, {"why": error.sentence})
