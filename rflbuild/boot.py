@@ -24,7 +24,7 @@ class Boot:
     `initrd` is our initramfs, or the one that an image on `disk` brings. The shell of a
     `person` is at our terminal; with `gdb` the guest waits for a debugger at its folder's
     gdb.sock; `over_ssh` says that commands go by SSH, and `files` how files come in, one of
-    delivery's ways. `saving` is a file for the state of a guest that is booted to be saved;
+    userland's WAYS. `saving` is a file for the state of a guest that is booted to be saved;
     with `saved`, a folder of snapshot's, it does not boot but goes on from there.
     """
 

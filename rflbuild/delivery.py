@@ -24,7 +24,6 @@ from rflbuild.verdict import environment_error
 if TYPE_CHECKING:
     from rflbuild.guest import Guest
 
-WAYS = ("disk", "ssh", "share", "image")
 PLACE = "/modules"
 _TAG = "rfl-files"
 _TIMEOUT = 60.0  # seconds for a copy

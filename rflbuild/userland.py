@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rflbuild import delivery, ssh
+from rflbuild import ssh
 from rflbuild.arch import Arch
 from rflbuild.chain import Links
 from rflbuild.disk import Disk
@@ -15,6 +15,7 @@ from rflbuild.ssh import Access
 from rflbuild.verdict import usage_error
 
 KINDS = ("initramfs", "debian")
+WAYS = ("disk", "ssh", "share", "image")  # in which files come in; see delivery.py
 _QCOW2 = b"QFI\xfb"  # how a qcow2 file begins (QEMU, docs/interop/qcow2.rst)
 
 
@@ -25,8 +26,8 @@ class Choice:
     A Debian is of a `suite`, with `packages` beside those of configs/debian.yaml. `image` is
     a disk of the user's own, with `initrd` and `root` if its root is not the whole disk, and
     `identity`, a private key of its root user. `persist` is an overlay that stays. With
-    `over_ssh` commands go by SSH alone, and `files` is how files come in, one of delivery's
-    ways (by default the disk, or SSH with `over_ssh`). A `fresh` guest boots, where else it
+    `over_ssh` commands go by SSH alone, and `files` is how files come in, one of WAYS
+    (by default the disk, or SSH with `over_ssh`). A `fresh` guest boots, where else it
     may go on from where an earlier one had booted to.
     """
 
@@ -70,10 +71,8 @@ def check(choice: Choice) -> None:
     """Raise RflError(usage) for what is wrong in a choice, before anything is built."""
     if choice.kind not in KINDS:
         raise usage_error(f"unknown guest `{choice.kind}`; there are: {', '.join(KINDS)}")
-    if choice.files and choice.files not in delivery.WAYS:
-        raise usage_error(
-            f"--files: unknown way `{choice.files}`; there are: {', '.join(delivery.WAYS)}"
-        )
+    if choice.files and choice.files not in WAYS:
+        raise usage_error(f"--files: unknown way `{choice.files}`; there are: {', '.join(WAYS)}")
     _check_company(choice)
     if choice.files == "image" and choice.persist:
         raise usage_error(
