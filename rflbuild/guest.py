@@ -94,22 +94,22 @@ class Guest:
         _trace: TracebackType | None,
     ) -> None:
         try:
-            if error is None or isinstance(error, RflError):  # and nobody has interrupted us
-                self._power_off(error)
-            elif self._awaited:
+            if self._awaited and error and not isinstance(error, RflError):
                 error.add_note(f"{self._awaited}; see {self._folder / CONSOLE_LOG}")
+            self._spare_disk(error)
         finally:
             self.stop()
 
-    def _power_off(self, error: RflError | None) -> None:
-        """Shut down a guest whose disk stays, so that its file system is whole.
+    def _spare_disk(self, error: BaseException | None) -> None:
+        """Have the file system of a disk that stays be whole: shut the guest down.
 
-        One whose shell hangs is told by SysRq to write what it has, and to write no more.
+        One whose shell hangs, or for which nobody waits any more, is told by SysRq to
+        write what it has, and to write no more.
         """
         disk = self._boot.disk
         if not (disk and disk.overlay and self._ready) or self._boot.saving:
             return
-        if error is None or error.verdict is not Verdict.TIMEOUT:
+        if error is None or (isinstance(error, RflError) and error.verdict is not Verdict.TIMEOUT):
             with contextlib.suppress(RflError):
                 self.run("poweroff", _POWER_OFF)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -293,6 +293,28 @@ def test_what_a_run_writes_is_kept_and_its_file_system_is_whole(
     debian.assert_clean(tmp_path, kept)
 
 
+def test_a_run_that_is_interrupted_leaves_what_it_keeps_whole(
+    rfl: Rfl, debian: DebianImage, steps: Callable[[str], str], tmp_path: Path
+) -> None:
+    kept = tmp_path / "mine.qcow2"
+    latest = rfl.results / "latest"
+    before = latest.resolve()
+    name = steps(STEADY.replace("steps:\n", "steps:\n  - run: echo mine >/root/word\n"))
+    started = rfl.start("qemu-test", name, *DEBIAN, "--persist", str(kept))
+    assert waited_for(
+        lambda: latest.resolve() != before and "sleep 300" in text(latest / "shell.log"), GUEST
+    )
+
+    os.killpg(started.pid, signal.SIGINT)
+    run = started.end(ENDS)
+
+    assert run.status == 130, run
+    raw = debian.raw(tmp_path, kept)  # as it is, without what its journal would bring back
+    read = debian.tool("debugfs", "-R", "cat /root/word", str(raw), folder=tmp_path)
+    assert "mine" in read.stdout.splitlines()
+    debian.assert_clean(tmp_path, kept)
+
+
 def test_a_file_that_keeps_is_one_guests_at_a_time(
     rfl: Rfl, debian: DebianImage, tmp_path: Path
 ) -> None:
