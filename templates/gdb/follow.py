@@ -9,6 +9,7 @@ import linux.symbols
 
 _INIT = (".init.text", ".init.data")
 _EXIT = (".exit.text", ".exit.data")
+_KERNEL = ("start_kernel", "update_process_times")  # init/main.c, kernel/time/timer.c
 
 
 class Symbols(linux.symbols.LxSymbols):
@@ -26,17 +27,63 @@ class Symbols(linux.symbols.LxSymbols):
 
 def attach(folders):
     """Stop where the kernel's memory can be read, then follow the modules of these folders."""
-    if _is_mapped():
+    if _find_cpu_in_kernel():
         gdb.execute("frame")
     else:
-        gdb.execute("thbreak start_kernel", to_string=True)
-        gdb.execute("continue", to_string=True)
+        _run_into_kernel()
     Symbols()
     gdb.execute(f"lx-symbols {folders}", to_string=True)
+    gdb.events.stop.connect(_stopped)
+
+
+def _stopped(event):
+    """After Ctrl-C, be where the kernel's memory can be read."""
+    if isinstance(event, gdb.SignalEvent) and event.stop_signal == "SIGINT":
+        chosen = gdb.selected_thread()
+        if not _find_cpu_in_kernel():
+            gdb.events.before_prompt.connect(_go_on)  # gdb has to be done with this stop first
+        elif gdb.selected_thread() != chosen:
+            gdb.write(f"CPU {chosen.num - 1} runs a program; in the kernel is ")
+            gdb.execute("frame")
+
+
+def _go_on():
+    gdb.events.before_prompt.disconnect(_go_on)
+    gdb.write("All CPUs run programs; the next in the kernel is ")
+    _run_into_kernel()
+
+
+def _find_cpu_in_kernel():
+    """Select a CPU that is in the kernel, if there is one: others do not let its memory be read."""
+    chosen = gdb.selected_thread()
+    for thread in (chosen, *gdb.selected_inferior().threads()):
+        thread.switch()
+        if _is_mapped():
+            return True
+    chosen.switch()
+    return False
+
+
+def _run_into_kernel():
+    """Let the guest run until a CPU is in the kernel: as it boots, or where a program is ticked."""
+    kind = gdb.BP_HARDWARE_BREAKPOINT  # such a one needs no memory that can be written now
+    places = [gdb.Breakpoint(name, type=kind, internal=True) for name in _KERNEL]
+    try:
+        for place in places:
+            place.silent = True
+        gdb.execute("continue", to_string=True)
+    finally:
+        for place in places:
+            place.delete()
+    gdb.execute("frame")
 
 
 def _is_mapped():
-    """Whether the kernel's addresses mean anything yet; at the first instruction they do not."""
+    """Whether the kernel's memory can be read.
+
+    At the first instruction its addresses mean nothing yet, and to a CPU that runs a program
+    they mean nothing either, or are barred.
+    """
     banner = gdb.lookup_global_symbol("linux_banner").value()
     text = banner.address.cast(gdb.lookup_type("char").pointer())
     try:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -188,6 +189,30 @@ def test_a_module_that_is_loaded_already_has_its_symbols(rfl: Rfl, guest: Start)
     assert re.search(rf"hit Breakpoint \S+, out_of_tree::.*drop .* at {SOURCE}", seen.stdout), seen
 
 
+def test_the_kernel_is_seen_while_all_cpus_run_programs(rfl: Rfl, guest: Start) -> None:
+    run = guest()
+    assert rfl("gdb", *commands("print 1"), timeout=GUEST).status == 0  # lets the guest boot
+    assert run.process.stdin
+    run.process.stdin.write("insmod /modules/out_of_tree.ko\n" + "while :; do :; done &\n" * 3)
+    run.process.stdin.write("echo '<6>they run' >/dev/kmsg; wait\n")
+    run.process.stdin.close()
+    run.process.stdin = None
+    log = stub.waiting(rfl.results)[0] / "console.log"
+    assert waited_for(lambda: "they run" in log.read_text(errors="replace"), GUEST)
+
+    for _ in range(3):
+        assert "out_of_tree" in rfl("gdb", *commands("lx-lsmod"), timeout=GUEST).stdout
+    with at_prompt(rfl) as gdb:
+        for _ in range(5):
+            gdb.sendline("continue")
+            gdb.expect_exact("Continuing.")
+            time.sleep(0.1)  # until some program runs
+            gdb.sendintr()
+            gdb.expect("received signal SIGINT")
+            gdb.expect_exact("(gdb) ")
+            assert "out_of_tree" in tell(gdb, "lx-lsmod")
+
+
 # ---- at a terminal ------------------------------------------------------------------------
 
 
@@ -199,7 +224,7 @@ def test_a_person_debugs_a_module_from_a_second_terminal(rfl: Rfl) -> None:
             gdb.sendline("continue")
             shell.expect_exact("guest:~# ")
             shell.sendline("insmod /modules/out_of_tree.ko; echo load$((1 + 1))ed")
-            gdb.expect(rf"hit Breakpoint 2, out_of_tree::.* at {SOURCE}:{PUSH}")
+            gdb.expect(rf"hit Breakpoint 1, out_of_tree::.* at {SOURCE}:{PUSH}")
             gdb.expect_exact("(gdb) ")
             gdb.sendline("continue")
             shell.expect_exact("load2ed")
