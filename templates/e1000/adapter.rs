@@ -17,6 +17,7 @@ use crate::{
         MacAddress,
         Napi,
         Poll,
+        Queue,
         RingSizes,
         Sent,
         SkBuff, //
@@ -198,12 +199,12 @@ impl net::Driver for Adapter<'_> {
 
     fn transmit(
         &self,
-        dev: &Device,
+        queue: Queue<'_>,
         napi: &Napi,
         outgoing: &mut Outgoing<'_>,
         packet: SkBuff,
     ) -> Sent {
-        let (sent, told) = outgoing.transmitter.send(dev, packet);
+        let (sent, told) = outgoing.transmitter.send(queue, packet);
         if told {
             let sending = outgoing.transmitter.is_sending();
             let was_sending = core::mem::replace(&mut outgoing.sending, sending);
@@ -223,8 +224,8 @@ impl net::Driver for Adapter<'_> {
         self.sending.load(Relaxed)
     }
 
-    fn reclaim(&self, dev: &Device, outgoing: &mut Outgoing<'_>, poll: &Poll<'_>) -> bool {
-        outgoing.transmitter.reclaim(dev, Some(poll));
+    fn reclaim(&self, queue: Queue<'_>, outgoing: &mut Outgoing<'_>, poll: &Poll<'_>) -> bool {
+        outgoing.transmitter.reclaim(queue, Some(poll));
         outgoing.sending = outgoing.transmitter.is_sending();
         self.sending.store(outgoing.sending, Relaxed);
         outgoing.sending

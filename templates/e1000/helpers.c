@@ -31,6 +31,11 @@ void rust_helper_netdev_allow_live_address_change(struct net_device *dev)
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 }
 
+void rust_helper_netdev_refuse_shared_packets(struct net_device *dev)
+{
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+}
+
 void rust_helper_eth_hw_addr_set(struct net_device *dev, const u8 *addr)
 {
 	eth_hw_addr_set(dev, addr);
@@ -41,11 +46,6 @@ void rust_helper_netif_napi_add(struct net_device *dev,
 				int (*poll)(struct napi_struct *, int))
 {
 	netif_napi_add(dev, napi, poll);
-}
-
-void rust_helper_netif_start_queue(struct net_device *dev)
-{
-	netif_start_queue(dev);
 }
 
 void rust_helper_netif_stop_queue(struct net_device *dev)

@@ -30,7 +30,8 @@ pub(crate) use self::{
     buffer::ReceiveBuffer,
     device::{
         Device,
-        MacAddress, //
+        MacAddress,
+        Queue, //
     },
     dma::{
         shared_with_device,

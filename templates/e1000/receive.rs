@@ -200,7 +200,7 @@ impl<'up> Receiver<'up> {
             buffer.copy_packet(poll, len)?
         } else {
             let new = ReceiveBuffer::new(self.dev, Some(poll), self.size.bytes())?;
-            core::mem::replace(buffer, new).into_packet(len)?
+            core::mem::replace(buffer, new).into_packet(poll, len)?
         };
         Ok(Some(packet))
     }

@@ -16,11 +16,11 @@ use crate::{
     },
     hardware::Hardware,
     net::{
-        Device,
         Mapping,
         Offload,
         OnWire,
         Poll,
+        Queue,
         Sent,
         SkBuff, //
     },
@@ -118,33 +118,33 @@ impl<'up> Transmitter<'up> {
 
     /// Sends a packet. Unless more come at once, the card is told of all that it was not told of,
     /// and then the second value is true.
-    pub(crate) fn send(&mut self, dev: &Device, packet: SkBuff) -> (Sent, bool) {
+    pub(crate) fn send(&mut self, queue: Queue<'_>, packet: SkBuff) -> (Sent, bool) {
         if self.is_full() {
-            let told = self.give(dev);
+            let told = self.give(queue);
             if self.is_full() {
-                self.stop(dev);
+                self.stop(queue);
                 return (Sent::Busy(packet), told);
             }
         }
         let tell = match self.put(packet) {
-            Ok(wire) => dev.sent(wire) || self.is_full(),
+            Ok(wire) => queue.sent(wire) || self.is_full(),
             Err(_) => {
-                dev.transmit_dropped();
+                queue.device().transmit_dropped();
                 true
             }
         };
-        let told = tell && self.give(dev);
+        let told = tell && self.give(queue);
         if self.is_full() {
             // Whoever reclaims next has the queue's lock as well, and wakes it.
-            self.stop(dev);
+            self.stop(queue);
         }
         (Sent::Taken, told)
     }
 
     /// Lets no more packets come, until something is reclaimed.
-    fn stop(&mut self, dev: &Device) {
+    fn stop(&mut self, queue: Queue<'_>) {
         self.stopped = true;
-        dev.stop_queue();
+        queue.stop_queue();
     }
 
     /// Puts a packet into the ring, or drops it, and says what it will be on the wire.
@@ -175,23 +175,21 @@ impl<'up> Transmitter<'up> {
             self.slot(next.wrapping_sub(1))?.mapping = Some(mapping);
             Ok(())
         });
-        let end = next.wrapping_sub(1);
-        let written = mapped.and_then(|()| {
-            let last = last.with_end_of_packet(true).with_report_status(true);
-            self.ring.set_control(end, last.into());
-            packet.timestamp();
-            self.slot(end)?.packet = Some(packet);
-            self.slot(first)?.last = end;
-            Ok(())
-        });
-        if let Err(error) = written {
-            // What was mapped so far is unmapped; the card has seen none of it.
+        if let Err(error) = mapped {
+            // What was mapped so far is unmapped, and then the packet goes; the card has seen none
+            // of it.
             while next != first {
                 next = next.wrapping_sub(1);
                 self.slot(next)?.mapping = None;
             }
             return Err(error);
         }
+        let end = next.wrapping_sub(1);
+        let last = last.with_end_of_packet(true).with_report_status(true);
+        self.ring.set_control(end, last.into());
+        packet.timestamp();
+        self.slot(end)?.packet = Some(packet);
+        self.slot(first)?.last = end;
         self.tail = next;
         self.context = context.or(self.context);
         Ok(wire)
@@ -214,18 +212,18 @@ impl<'up> Transmitter<'up> {
     }
 
     /// Tells the card of what it was not told of, and reclaims; returns whether there was anything.
-    fn give(&mut self, dev: &Device) -> bool {
+    fn give(&mut self, queue: Queue<'_>) -> bool {
         let tell = self.given != self.tail;
         if tell {
             self.given = self.tail;
             self.hardware.give_transmit(self.ring.register(self.tail));
         }
-        self.reclaim(dev, None);
+        self.reclaim(queue, None);
         tell
     }
 
     /// Unmaps and frees what was sent, and wakes the queue if there is room again.
-    pub(crate) fn reclaim(&mut self, dev: &Device, poll: Option<&Poll<'_>>) {
+    pub(crate) fn reclaim(&mut self, queue: Queue<'_>, poll: Option<&Poll<'_>>) {
         let (mut packets, mut bytes) = (0, 0);
         while let Some(packet) = self.next_done() {
             packets += 1;
@@ -233,10 +231,10 @@ impl<'up> Transmitter<'up> {
             packet.consume(poll);
         }
         if packets > 0 {
-            dev.completed(packets, bytes);
+            queue.completed(packets, bytes);
             if self.stopped && !self.is_full() {
                 self.stopped = false;
-                dev.wake_queue();
+                queue.wake_queue();
             }
         }
     }

@@ -73,12 +73,12 @@ impl Fragment {
             .wrapping_byte_add(Self::HEADROOM as usize)
     }
 
-    /// Makes it a packet of the first `len` bytes of its room.
-    fn into_packet(self, len: u32) -> Result<SkBuff> {
+    /// Makes it a packet of the first `len` bytes of its room. C does so in a poll alone.
+    fn into_packet(self, _poll: &Poll<'_>, len: u32) -> Result<SkBuff> {
         if len > self.room {
             return Err(EINVAL);
         }
-        // SAFETY: The fragment is ours and as long as that.
+        // SAFETY: The fragment is ours and as long as that, and this is a poll.
         let skb = unsafe { bindings::napi_build_skb(self.start.as_ptr(), Self::size(self.room)) };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?;
         core::mem::forget(self); // The packet has it.
@@ -131,10 +131,10 @@ impl<'a> ReceiveBuffer<'a> {
     }
 
     /// The packet that the device has written: the first `len` bytes.
-    pub(crate) fn into_packet(self, len: u32) -> Result<SkBuff> {
+    pub(crate) fn into_packet(self, poll: &Poll<'_>, len: u32) -> Result<SkBuff> {
         let Self { mapping, fragment } = self;
         drop(mapping);
-        fragment.into_packet(len)
+        fragment.into_packet(poll, len)
     }
 
     /// A copy of the packet that the device has written; the memory can be given to it again.

@@ -6,6 +6,7 @@
 
 use super::{
     bindings,
+    device::Queue,
     driver::{
         Driver,
         Features,
@@ -95,16 +96,18 @@ impl<T: Driver> Callbacks<T> {
         }
         // SAFETY: `up` is there until after `netif_tx_disable` in `down`, which waits for us; and
         // the lock of the one queue is held, so that nobody else has the transmitter.
-        let transmitter = unsafe { &mut *(*up).transmitter.get() };
+        let (queue, transmitter) = unsafe { (Queue::new(dev), &mut *(*up).transmitter.get()) };
         match private
             .driver
-            .transmit(dev, private.napi(), transmitter, packet)
+            .transmit(queue, private.napi(), transmitter, packet)
         {
             Sent::Taken => bindings::netdev_tx_NETDEV_TX_OK,
-            Sent::Busy(packet) => {
+            Sent::Busy(packet) if packet.as_ptr() == skb => {
                 packet.into_raw(); // C keeps it.
                 bindings::netdev_tx_NETDEV_TX_BUSY
             }
+            // It is another packet, and so the driver has kept this one.
+            Sent::Busy(_) => bindings::netdev_tx_NETDEV_TX_OK,
         }
     }
 
@@ -127,8 +130,8 @@ impl<T: Driver> Callbacks<T> {
             unsafe {
                 last = bindings::netdev_trylock_queue(dev.as_raw());
                 if last {
-                    let transmitter = &mut *(*up).transmitter.get();
-                    sending = private.driver.reclaim(dev, transmitter, &poll);
+                    let (queue, transmitter) = (Queue::new(dev), &mut *(*up).transmitter.get());
+                    sending = private.driver.reclaim(queue, transmitter, &poll);
                     bindings::netdev_unlock_queue(dev.as_raw());
                 }
             }

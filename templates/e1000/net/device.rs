@@ -52,8 +52,8 @@ impl Device {
 
     /// The features that are switched on.
     pub(crate) fn features(&self) -> Features {
-        // SAFETY: By the type's invariants.
-        Features(unsafe { (*self.as_raw()).features })
+        // SAFETY: By the type's invariants. C changes them under a lock, and reads them without.
+        Features(unsafe { (&raw const (*self.as_raw()).features).read_volatile() })
     }
 
     /// Says that there is a link, or that there is none.
@@ -74,33 +74,6 @@ impl Device {
         unsafe { bindings::netif_carrier_ok(self.as_raw()) }
     }
 
-    /// Lets no more packets come to be sent.
-    pub(crate) fn stop_queue(&self) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::netif_stop_queue(self.as_raw()) };
-    }
-
-    /// Lets packets come again, and those that wait.
-    pub(crate) fn wake_queue(&self) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::netif_wake_queue(self.as_raw()) };
-    }
-
-    /// Counts a packet that was put into the ring. Returns whether the hardware should be told: if
-    /// no more packets come at once, or none can.
-    pub(crate) fn sent(&self, wire: OnWire) -> bool {
-        // SAFETY: By the type's invariants; who sends stays on its CPU.
-        unsafe {
-            bindings::netdev_count_sent(self.as_raw(), wire.packets, wire.bytes, wire.in_ring)
-        }
-    }
-
-    /// Counts packets that the hardware is done with, and their length in the ring.
-    pub(crate) fn completed(&self, packets: u32, in_ring: u32) {
-        // SAFETY: By the type's invariants.
-        unsafe { bindings::netdev_completed_queue(self.as_raw(), packets, in_ring) };
-    }
-
     /// Counts a packet that is not sent, although it should be.
     pub(crate) fn transmit_dropped(&self) {
         // SAFETY: By the type's invariants.
@@ -111,5 +84,55 @@ impl Device {
     pub(crate) fn receive_dropped(&self) {
         // SAFETY: By the type's invariants.
         unsafe { bindings::dev_core_stats_rx_dropped_inc(self.as_raw()) };
+    }
+}
+
+/// The transmit queue of a device that has one, for whoever has its lock.
+///
+/// # Invariants
+///
+/// The lock is held, by this CPU.
+#[derive(Clone, Copy)]
+pub(crate) struct Queue<'a>(&'a Device);
+
+impl<'a> Queue<'a> {
+    /// # Safety
+    ///
+    /// This CPU holds the queue's lock for as long as the value, or a copy of it, is used.
+    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+        // INVARIANT: As the caller promises.
+        Self(dev)
+    }
+
+    /// The device.
+    pub(crate) fn device(self) -> &'a Device {
+        self.0
+    }
+
+    /// Lets no more packets come to be sent.
+    pub(crate) fn stop_queue(self) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::netif_stop_queue(self.0.as_raw()) };
+    }
+
+    /// Lets packets come again, and those that wait.
+    pub(crate) fn wake_queue(self) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::netif_wake_queue(self.0.as_raw()) };
+    }
+
+    /// Counts a packet that was put into the ring. Returns whether the hardware should be told: if
+    /// no more packets come at once, or none can.
+    pub(crate) fn sent(self, wire: OnWire) -> bool {
+        // SAFETY: By the type's invariants; who has the lock stays on its CPU.
+        unsafe {
+            bindings::netdev_count_sent(self.0.as_raw(), wire.packets, wire.bytes, wire.in_ring)
+        }
+    }
+
+    /// Counts packets that the hardware is done with, and their length in the ring.
+    pub(crate) fn completed(self, packets: u32, in_ring: u32) {
+        // SAFETY: By the type's invariants.
+        unsafe { bindings::netdev_completed_queue(self.0.as_raw(), packets, in_ring) };
     }
 }

@@ -6,7 +6,8 @@ use super::{
     bindings,
     device::{
         Device,
-        MacAddress, //
+        MacAddress,
+        Queue, //
     },
     napi::{
         Napi,
@@ -134,9 +135,10 @@ pub(crate) struct Errors {
 
 /// A driver of a network device. It is dropped when the device is unregistered.
 ///
-/// While the interface is up, the callbacks come in this order: `open`, `start`, `begin`; any of
-/// `interrupt`, `transmit`, `poll` and `rearm`; `halt`. The layer itself takes the interface down
-/// and up again where a change needs it.
+/// While the interface is up, the callbacks come in this order: `open`; `start`; `begin`, which any
+/// of `transmit`, `reclaim`, `poll` and `rearm` may precede, and then these; `halt`. The line may
+/// be another device's as well, so that `interrupt` may come from the end of `open` until after
+/// `halt`. The layer itself takes the interface down and up again where a change needs it.
 pub(crate) trait Driver: Send + Sync + Sized {
     /// The driver's name, for `/proc/interrupts`.
     const NAME: &'static CStr;
@@ -178,7 +180,7 @@ pub(crate) trait Driver: Send + Sync + Sized {
     /// Sends a packet.
     fn transmit(
         &self,
-        dev: &Device,
+        queue: Queue<'_>,
         napi: &Napi,
         transmitter: &mut Self::Transmitter<'_>,
         packet: SkBuff,
@@ -190,7 +192,7 @@ pub(crate) trait Driver: Send + Sync + Sized {
     /// Cleans up behind what was sent, in a poll, and returns what [`Self::is_sending`] is then.
     fn reclaim(
         &self,
-        dev: &Device,
+        queue: Queue<'_>,
         transmitter: &mut Self::Transmitter<'_>,
         poll: &Poll<'_>,
     ) -> bool;

@@ -136,7 +136,8 @@ impl<T: Driver> Private<T> {
 
             bindings::napi_enable(self.napi.get());
             bindings::netif_trans_update(dev.as_raw());
-            bindings::netif_start_queue(dev.as_raw());
+            // Packets may wait since before a restart.
+            bindings::netif_wake_queue(dev.as_raw());
         }
         self.driver.begin();
         Ok(())
@@ -156,8 +157,9 @@ impl<T: Driver> Private<T> {
         // that nobody wakes the queue; then no packet is being sent; and then no filter changed.
         unsafe {
             bindings::napi_disable(self.napi.get());
-            bindings::netif_tx_disable(dev.as_raw());
+            // First, so that C's watchdog takes no offence at a queue that is stopped.
             bindings::netif_carrier_off(dev.as_raw());
+            bindings::netif_tx_disable(dev.as_raw());
 
             bindings::netif_addr_lock_bh(dev.as_raw());
             self.up.store(core::ptr::null_mut(), Release);

@@ -97,6 +97,7 @@ impl<'bound, T: Driver + 'bound> Registration<'bound, T> {
             bindings::SET_NETDEV_DEV(dev, dma::as_raw(parent));
             bindings::netdev_use_tstats(dev);
             bindings::netdev_allow_live_address_change(dev);
+            bindings::netdev_refuse_shared_packets(dev); // A packet has one owner.
             bindings::eth_hw_addr_set(dev, setup.address.as_ptr());
             (*dev).netdev_ops = &Callbacks::<T>::OPS;
             (*dev).ethtool_ops = ethtool::ops::<T>();

@@ -53,7 +53,7 @@ impl SkBuff {
         ManuallyDrop::new(self).as_ptr()
     }
 
-    fn as_ptr(&self) -> *mut bindings::sk_buff {
+    pub(super) fn as_ptr(&self) -> *mut bindings::sk_buff {
         self.0.as_ptr()
     }
 
@@ -70,7 +70,9 @@ impl SkBuff {
     }
 
     /// What a packet shares with its clones: it lies behind the linear part's memory.
-    fn info(&self) -> &bindings::skb_shared_info {
+    ///
+    /// There is no reference to it, as any CPU may count the clones in it.
+    fn info(&self) -> *const bindings::skb_shared_info {
         let skb = self.as_ptr();
         // SAFETY: By the type's invariants; every packet has one.
         unsafe {
@@ -78,15 +80,19 @@ impl SkBuff {
             // It is an offset there, and a pointer elsewhere, as in `skb_end_pointer()`.
             #[cfg(CONFIG_64BIT)]
             let end = (*skb).head.add(end as usize);
-            &*end.cast()
+            end.cast_const().cast()
         }
     }
 
     /// The fragments that follow the linear part.
     fn fragments(&self) -> &[bindings::skb_frag_t] {
         let info = self.info();
-        // SAFETY: So many of the fragments are in use.
-        unsafe { core::slice::from_raw_parts(info.frags.as_ptr(), usize::from(info.nr_frags)) }
+        // SAFETY: By the type's invariants; so many of the fragments are in use, and nobody changes
+        // those of a packet that has clones.
+        unsafe {
+            let count = usize::from((*info).nr_frags);
+            core::slice::from_raw_parts((&raw const (*info).frags).cast(), count)
+        }
     }
 
     /// Maps the packet's pieces, each of which is contiguous, for the device to read, and hands
@@ -138,7 +144,8 @@ impl SkBuff {
     /// A segmentation needs headers that hold nothing of the whole packet's length: they are
     /// changed to be so. A checksum that the hardware cannot reach is computed at once.
     pub(crate) fn offload(&mut self) -> Result<Option<Offload>> {
-        if self.info().gso_size != 0 {
+        // SAFETY: By the type's invariants.
+        if unsafe { (*self.info()).gso_size } != 0 {
             return self.segmentation().map(Some);
         }
         // SAFETY: By the type's invariants, here and below.
@@ -169,27 +176,32 @@ impl SkBuff {
         unsafe {
             to_result(bindings::skb_cow_head(skb, 0))?;
             let (ip, tcp) = (bindings::ip_hdr(skb), bindings::tcp_hdr(skb));
-            let addresses = (*ip).__bindgen_anon_1.__bindgen_anon_1;
-            (*ip).tot_len = 0;
-            (*ip).check = 0;
-            (*tcp).check = !bindings::tcp_v4_check(0, addresses.saddr, addresses.daddr, 0);
+            // A packet that is forwarded has its headers where the Ethernet header has left them:
+            // at an even address.
+            let addresses = (&raw const (*ip).__bindgen_anon_1.__bindgen_anon_1).read_unaligned();
+            let check = !bindings::tcp_v4_check(0, addresses.saddr, addresses.daddr, 0);
+            (&raw mut (*ip).tot_len).write_unaligned(0);
+            (&raw mut (*ip).check).write_unaligned(0);
+            (&raw mut (*tcp).check).write_unaligned(check);
 
             let info = self.info();
             Ok(Offload::Segment {
                 network: u8::try_from(bindings::skb_network_offset(skb))?,
                 transport: u8::try_from(bindings::skb_transport_offset(skb))?,
                 headers: u8::try_from(bindings::skb_tcp_all_headers(skb))?,
-                mss: info.gso_size,
-                segments: info.gso_segs,
+                mss: (*info).gso_size,
+                segments: (*info).gso_segs,
             })
         }
     }
 
     /// Says that the packet is about to be on the wire.
     pub(crate) fn timestamp(&self) {
-        if self.info().tx_flags != 0 {
-            // SAFETY: By the type's invariants.
-            unsafe { bindings::skb_tx_timestamp(self.as_ptr()) };
+        // SAFETY: By the type's invariants.
+        unsafe {
+            if (*self.info()).tx_flags != 0 {
+                bindings::skb_tx_timestamp(self.as_ptr());
+            }
         }
     }
 
