@@ -3,10 +3,7 @@
 //! The card as a network device: what the stack asks for, in terms of rings and registers.
 
 use crate::{
-    hardware::{
-        BufferSize,
-        Hardware, //
-    },
+    hardware::Hardware,
     net::{
         self,
         Device,
@@ -151,8 +148,8 @@ impl net::Driver for Adapter<'_> {
     fn open<'up>(&'up self, dev: &Device) -> Result<(Outgoing<'up>, Receiver<'up>)> {
         self.hardware.check_present(self.dev)?;
         let RingSizes { receive, transmit } = self.ring_sizes();
-        let size = BufferSize::for_frame(dev.mtu() + AROUND_PAYLOAD);
-        let receiver = Receiver::new(&self.hardware, self.dev, receive as usize, size)?;
+        let frame = dev.mtu() + AROUND_PAYLOAD;
+        let receiver = Receiver::new(&self.hardware, self.dev, receive as usize, frame)?;
         let outgoing = Outgoing {
             transmitter: Transmitter::new(&self.hardware, self.dev, transmit as usize)?,
             sending: false,

@@ -75,6 +75,11 @@ impl Sum {
 }
 
 impl<'bound> Hardware<'bound> {
+    /// How many bytes of a frame the card writes to one buffer: what 0 stands for in RCTL.
+    pub(crate) const BUFFER: u32 = 2048;
+    /// The longest frame of Ethernet in bytes, with a VLAN tag and its checksum.
+    pub(crate) const FRAME: u32 = 1522;
+
     /// Takes the card as it is.
     pub(crate) fn new(bar: pci::Bar<'bound, BAR_SIZE>, model: Model) -> Self {
         Self {
@@ -217,9 +222,9 @@ impl<'bound> Hardware<'bound> {
         );
     }
 
-    /// Step 3 for the receive ring, with buffers of that size (SDM 14.4). None of it is the card's
-    /// yet.
-    pub(crate) fn start_receive(&self, address: u64, bytes: u32, buffer: BufferSize) {
+    /// Step 3 for the receive ring (SDM 14.4), for `long` frames of more than [`Self::FRAME`] bytes
+    /// as well. None of it is the card's yet.
+    pub(crate) fn start_receive(&self, address: u64, bytes: u32, long: bool) {
         self.bar.write_reg(RDTR::zeroed());
         self.bar.write_reg(RDBAL::from(address as u32));
         self.bar.write_reg(RDBAH::from((address >> 32) as u32));
@@ -227,12 +232,11 @@ impl<'bound> Hardware<'bound> {
         self.bar.write_reg(RDH::zeroed());
         self.bar.write_reg(RDT::zeroed());
         self.bar.write_reg(
-            buffer.apply(
-                RCTL::zeroed()
-                    .with_enable(true)
-                    .with_broadcast(true)
-                    .with_strip_crc(true),
-            ),
+            RCTL::zeroed()
+                .with_enable(true)
+                .with_broadcast(true)
+                .with_long_packets(long)
+                .with_strip_crc(true),
         );
     }
 
@@ -313,57 +317,5 @@ impl<'bound> Hardware<'bound> {
     /// Fails with `EIO` if it is not, and with `ETIMEDOUT` if the EEPROM does not answer.
     pub(crate) fn read_address(&self) -> Result<MacAddress> {
         Eeprom::new(&self.bar, self.model).address()
-    }
-}
-
-/// How large the buffers for receiving are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BufferSize {
-    /// For the standard MTU. The card thinks of 2048 bytes, and never writes more than a frame of
-    /// 1522, as long as it takes no longer ones.
-    Standard,
-    /// 4096 bytes.
-    Large,
-    /// 8192 bytes.
-    Larger,
-    /// 16384 bytes.
-    Largest,
-}
-
-impl BufferSize {
-    /// The longest frame of Ethernet, with a VLAN tag and its checksum.
-    const FRAME: u32 = 1522;
-
-    /// The smallest that is large enough for frames of so many bytes, their checksum included.
-    pub(crate) fn for_frame(bytes: u32) -> Self {
-        if bytes <= Self::FRAME {
-            Self::Standard
-        } else if bytes <= Self::Large.bytes() {
-            Self::Large
-        } else if bytes <= Self::Larger.bytes() {
-            Self::Larger
-        } else {
-            Self::Largest
-        }
-    }
-
-    /// In bytes.
-    pub(crate) fn bytes(self) -> u32 {
-        match self {
-            Self::Standard => Self::FRAME.next_multiple_of(64),
-            Self::Large => 4096,
-            Self::Larger => 8192,
-            Self::Largest => 16384,
-        }
-    }
-
-    fn apply(self, control: RCTL) -> RCTL {
-        let long = control.with_long_packets(true).with_large_buffers(true);
-        match self {
-            Self::Standard => control,
-            Self::Large => long.with_const_buffer_size::<3>(),
-            Self::Larger => long.with_const_buffer_size::<2>(),
-            Self::Largest => long.with_const_buffer_size::<1>(),
-        }
     }
 }

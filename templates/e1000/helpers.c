@@ -210,6 +210,16 @@ void rust_helper_skb_reserve_put(struct sk_buff *skb, unsigned int headroom,
 	__skb_put(skb, len);
 }
 
+/* A part of a page, which the packet owns from now on. */
+void rust_helper_skb_add_rx_memory(struct sk_buff *skb, void *memory,
+				   unsigned int len, unsigned int truesize)
+{
+	struct page *page = virt_to_head_page(memory);
+
+	skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page,
+			memory - page_address(page), len, truesize);
+}
+
 /* One call as well, for each packet that is copied from where a device wrote it. */
 void rust_helper_skb_put_mapped(struct sk_buff *skb, struct device *dev,
 				dma_addr_t address, const void *buffer,

@@ -5,13 +5,13 @@
 //! Every descriptor of the ring always has a buffer. When the card has written a packet to it, the
 //! packet goes up, and a new buffer takes its place; if there is no memory for one, the packet is
 //! dropped and its buffer stays. So the card never runs out of buffers for good.
+//!
+//! A packet that is longer than a buffer is written to several, which become one packet's pieces:
+//! no buffer needs more than a page.
 
 use crate::{
     descriptors::ReceiveStatus,
-    hardware::{
-        BufferSize,
-        Hardware, //
-    },
+    hardware::Hardware,
     net::{
         Device,
         Poll,
@@ -77,23 +77,33 @@ pub(crate) struct Receiver<'up> {
     buffers: KVec<ReceiveBuffer<'up>>,
     hardware: &'up Hardware<'up>,
     dev: &'up device::Device<Bound>,
-    size: BufferSize,
-    /// We are in the middle of a packet that does not fit a buffer, and is dropped.
+    /// The room of a buffer, in bytes.
+    room: u32,
+    /// A packet of which the rest is to come.
+    begun: Option<SkBuff>,
+    /// The rest of a packet is to come that is dropped.
     skipping: bool,
 }
 
 impl<'up> Receiver<'up> {
-    /// Steps 1 and 2: allocates a ring of `len` descriptors, and their buffers.
+    /// Steps 1 and 2: allocates a ring of `len` descriptors, and their buffers, for frames of up to
+    /// `frame` bytes, their checksum included.
     pub(crate) fn new(
         hardware: &'up Hardware<'up>,
         dev: &'up device::Device<Bound>,
         len: usize,
-        size: BufferSize,
+        frame: u32,
     ) -> Result<Self> {
+        // Unless it takes longer ones, the card writes no more than a frame of Ethernet.
+        let room = if frame > Hardware::FRAME {
+            Hardware::BUFFER
+        } else {
+            Hardware::FRAME.next_multiple_of(64)
+        };
         let ring = Ring::new(dev, len)?;
         let mut buffers = KVec::with_capacity(len, GFP_KERNEL)?;
         for index in 0..len {
-            let buffer = ReceiveBuffer::new(dev, None, size.bytes())?;
+            let buffer = ReceiveBuffer::new(dev, None, room)?;
             ring.fill(index, buffer.address(), 0);
             buffers.push(buffer, GFP_KERNEL)?;
         }
@@ -108,7 +118,8 @@ impl<'up> Receiver<'up> {
             buffers,
             hardware,
             dev,
-            size,
+            room,
+            begun: None,
             skipping: false,
         })
     }
@@ -122,8 +133,9 @@ impl<'up> Receiver<'up> {
     /// would take the ring to be empty.
     pub(crate) fn start(&self) {
         let ring = &self.incoming.ring;
+        let long = self.room == Hardware::BUFFER;
         self.hardware
-            .start_receive(ring.address(), ring.bytes(), self.size);
+            .start_receive(ring.address(), ring.bytes(), long);
         self.give(0);
     }
 
@@ -165,7 +177,7 @@ impl<'up> Receiver<'up> {
         received
     }
 
-    /// The packet at a descriptor, if it is one, and the descriptor is the card's again.
+    /// The packet that ends at a descriptor, if one does, and the descriptor is the card's again.
     fn take(
         &mut self,
         index: usize,
@@ -179,29 +191,47 @@ impl<'up> Receiver<'up> {
         packet
     }
 
+    /// The packet that ends at a descriptor. Of one that is dropped, only one descriptor fails.
     fn packet(
         &mut self,
         index: usize,
         status: ReceiveStatus,
         poll: &Poll<'_>,
     ) -> Result<Option<SkBuff>> {
-        let whole = status.end_of_packet();
-        let skipped = core::mem::replace(&mut self.skipping, !whole);
-        if skipped {
+        let more = !status.end_of_packet();
+        if self.skipping {
+            self.skipping = more;
             return Ok(None);
         }
+        let packet = self.piece(index, status, poll);
+        if !more {
+            return packet.map(Some);
+        }
+        self.skipping = packet.is_err();
+        self.begun = Some(packet?);
+        Ok(None)
+    }
+
+    /// The packet so far, with what lies at a descriptor.
+    fn piece(&mut self, index: usize, status: ReceiveStatus, poll: &Poll<'_>) -> Result<SkBuff> {
+        let begun = self.begun.take();
         let len = u32::from(status.length().cast::<u16>().get());
-        if !whole || status.frame_errors() != 0 || status.data_error() || len < HEADER {
+        let whole = begun.is_none() && status.end_of_packet();
+        // What is wrong with a packet is known at its end.
+        let wrong = status.frame_errors() != 0 || status.data_error();
+        if status.end_of_packet() && wrong || whole && len < HEADER {
             return Err(EIO);
         }
         let place = self.incoming.ring.place(index);
         let buffer = self.buffers.get_mut(place).ok_or(EINVAL)?;
-        let packet = if len <= COPIED {
-            buffer.copy_packet(poll, len)?
-        } else {
-            let new = ReceiveBuffer::new(self.dev, Some(poll), self.size.bytes())?;
-            core::mem::replace(buffer, new).into_packet(poll, len)?
-        };
-        Ok(Some(packet))
+        if whole && len <= COPIED {
+            return buffer.copy_packet(poll, len);
+        }
+        let new = ReceiveBuffer::new(self.dev, Some(poll), self.room)?;
+        let written = core::mem::replace(buffer, new);
+        match begun {
+            None => written.into_packet(poll, len),
+            Some(packet) => written.append_to(packet, len),
+        }
     }
 }

@@ -120,10 +120,6 @@ register! {
     pub(crate) RCTL(u32) @ 0x100 {
         /// Do not hand over the frame's checksum.
         26:26 strip_crc => bool;
-        /// Buffers are 16 times as large.
-        25:25 large_buffers => bool;
-        /// 0: 2048, 1: 1024, 2: 512, 3: 256 bytes.
-        17:16 buffer_size;
         /// Receive what is for everybody.
         15:15 broadcast => bool;
         /// Receive frames of more than 1522 bytes.

@@ -89,6 +89,20 @@ impl Fragment {
             Ok(SkBuff::from_raw(skb))
         }
     }
+
+    /// Makes the first `len` bytes of its room a packet's next piece.
+    fn append_to(self, packet: SkBuff, len: u32) -> Result<SkBuff> {
+        if len > self.room || packet.pieces() == SkBuff::MOST_PIECES {
+            return Err(EINVAL);
+        }
+        let (content, size) = (self.content(), Self::size(self.room));
+        core::mem::forget(self); // The packet has it.
+
+        // SAFETY: The packet is ours, with a place for one more. So is the fragment, of that size,
+        // which is a part of a page, and has so many bytes there.
+        unsafe { bindings::skb_add_rx_memory(packet.as_ptr(), content, len, size) };
+        Ok(packet)
+    }
 }
 
 impl Drop for Fragment {
@@ -135,6 +149,14 @@ impl<'a> ReceiveBuffer<'a> {
         let Self { mapping, fragment } = self;
         drop(mapping);
         fragment.into_packet(poll, len)
+    }
+
+    /// The packet whose earlier pieces are given, and whose next one the device has written: the
+    /// first `len` bytes.
+    pub(crate) fn append_to(self, packet: SkBuff, len: u32) -> Result<SkBuff> {
+        let Self { mapping, fragment } = self;
+        drop(mapping);
+        fragment.append_to(packet, len)
     }
 
     /// A copy of the packet that the device has written; the memory can be given to it again.

@@ -95,6 +95,11 @@ impl SkBuff {
         }
     }
 
+    /// How many pieces [`Self::map`] finds.
+    pub(super) fn pieces(&self) -> usize {
+        1 + self.fragments().len()
+    }
+
     /// Maps the packet's pieces, each of which is contiguous, for the device to read, and hands
     /// them to `each` in their order.
     ///
