@@ -42,8 +42,11 @@ def main() -> None:
     """Run Invoke on our command line."""
     here = Path(__file__).resolve().parent.parent
     program = _Program(name="rflbuild", binary="rfl", binary_names=["rfl"])
+    words = sys.argv[1:]
+    if words[1:2] == ["--help"] and not words[0].startswith("-"):
+        words = ["--help", words[0]]  # a task that wants a name would take it for one
     try:
-        program.run([sys.argv[0], "--search-root", str(here), *sys.argv[1:]])
+        program.run([sys.argv[0], "--search-root", str(here), *words])
     except BrokenPipeError:  # as in `./rfl --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)

@@ -373,3 +373,12 @@ def test_the_tasks_are_listed_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 0
     for task in ("doctor", "kernel", "new-module", "qemu-test", "shell", "status"):
         assert f"\n  {task} " in done.stdout
+
+
+@pytest.mark.parametrize("task", ["qemu-test", "scp", "emit", "shell"])
+def test_a_task_tells_its_options_whether_it_wants_a_name_or_not(tmp_path: Path, task: str) -> None:
+    done = rfl(tmp_path, task, "--help")
+
+    assert done.returncode == 0
+    assert done.stdout == rfl(tmp_path, "--help", task).stdout
+    assert f" {task} [--options]" in done.stdout
