@@ -156,7 +156,7 @@ def _run(session: Session, order: Order, target: Target, result: Result, links: 
     if order.choice.on_disk:
         target = targets.on_disk(target)
     kernel = chain.build_kernel(session, planned, links)
-    disk = userland.prepare(session, order.choice, kernel.arch, links)
+    disk = userland.prepare(session, order.choice, kernel, links)
     boot = boot_for(session, kernel, target.spec, disk, order.choice)
     if not (order.choice.fresh or kernel.source.mutable or target.in_tree):
         boot = snapshot.of(session, boot, result.folder)

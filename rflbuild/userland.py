@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rflbuild import ssh
-from rflbuild.arch import Arch
 from rflbuild.chain import Links
 from rflbuild.disk import Disk
+from rflbuild.kernel import Kernel
 from rflbuild.session import Session
 from rflbuild.ssh import Access
 from rflbuild.verdict import usage_error
@@ -108,11 +108,11 @@ def _about(choice: Choice, *names: str) -> dict[str, bool]:
     return {name: bool(getattr(choice, name)) for name in names}
 
 
-def prepare(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk | None:
-    """The disk of a choice, made if need be; None for an initramfs."""
+def prepare(session: Session, choice: Choice, kernel: Kernel, links: Links) -> Disk | None:
+    """The disk of a choice for a kernel, made if need be; None for an initramfs."""
     if not choice.on_disk:
         return None
-    disk = _own(choice) if choice.image else _debian(session, choice, arch, links)
+    disk = _own(choice) if choice.image else _debian(session, choice, kernel, links)
     if choice.persist:
         return replace(disk, overlay=_overlay(session, disk, _file(choice.persist)))
     return disk
@@ -130,12 +130,12 @@ def _own(choice: Choice) -> Disk:
     return Disk(image.name, image, format_name, initrd, root=root, access=access)
 
 
-def _debian(session: Session, choice: Choice, arch: Arch, links: Links) -> Disk:
+def _debian(session: Session, choice: Choice, kernel: Kernel, links: Links) -> Disk:
     from rflbuild import image  # which only this guest needs
 
-    begun = time.monotonic()
+    begun, arch = time.monotonic(), kernel.arch
     cached = image.has(session, arch, choice.suite, choice.packages)
-    made = image.build(session, arch, choice.suite, choice.packages)
+    made = image.build(session, arch, choice.suite, choice.packages, lambda: kernel)
     what = " ".join(["Debian", choice.suite, arch.name]).replace("  ", " ")
     links.add("image", what, made.key, time.monotonic() - begun, cached=cached)
     return Disk("Debian", made.disk, access=Access(made.identity, made.known_hosts))

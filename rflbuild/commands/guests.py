@@ -107,7 +107,7 @@ def shell(
     else:
         planned = chain.plan(session, request, links)
     built = chain.build_kernel(session, planned, links)
-    disk = userland.prepare(session, choice, built.arch, links)
+    disk = userland.prepare(session, choice, built, links)
     if shares:
         share.require(built)
     if gdb:

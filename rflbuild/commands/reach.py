@@ -38,7 +38,7 @@ def ssh_into(session: Session, command: str, request: Request, choice: Choice) -
     chain.check(session, request)
     links = Links(session)
     built = chain.build_kernel(session, chain.plan(session, request, links), links)
-    disk = userland.prepare(session, choice, built.arch, links)
+    disk = userland.prepare(session, choice, built, links)
     folder, _ = report.open_folder(session.workspace.results, "ssh")
     boot = testrun.boot_for(session, built, TestSpec(), disk, choice)
     with Guest(session, boot, folder) as guest:

@@ -1,4 +1,4 @@
-"""`invoke bench guests`: booting a guest against going on from one that was kept.
+"""`./rfl bench guests`: booting a guest against going on from one that was kept.
 
 Each figure is a median over rounds that take turns; of a boot of the Debian the kernel and
 the userland are told apart, as systemd itself has it. It also makes an
@@ -43,7 +43,7 @@ def main(rounds: int) -> None:
         rows: list[Row] = []
         built = chain.build_kernel(session, chain.plan(session, Request(), links), links)
         for choice in (Choice(), Choice("debian")):
-            disk = userland.prepare(session, choice, built.arch, links)
+            disk = userland.prepare(session, choice, built, links)
             boot = testrun.boot_for(session, built, TestSpec(), disk, choice)
             rows += _boots(session, boot, choice.kind, Path(place), rounds)
         rows += _images(session, built)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rflbuild import arch, userland
-from rflbuild.arch import Arch
+from rflbuild import userland
 from rflbuild.chain import Links
+from rflbuild.kernel import Kernel
 from rflbuild.session import Session
 from rflbuild.userland import Choice
 from rflbuild.verdict import RflError, Verdict
 
 
 @pytest.fixture
-def arm(repository: Path) -> Arch:
-    return arch.load(repository / "configs", "arm64")
+def kernel(built_with: Callable[[str], Kernel]) -> Kernel:
+    return built_with("")
 
 
 @pytest.fixture
@@ -64,19 +65,19 @@ def test_ssh_into_an_image_of_ones_own_needs_a_key(image: Path) -> None:
     assert "--identity" in refused(Choice(image=str(image), over_ssh=True))
 
 
-def test_an_initramfs_has_no_disk(session: Session, arm: Arch) -> None:
-    assert userland.prepare(session, Choice(), arm, Links(session)) is None
+def test_an_initramfs_has_no_disk(session: Session, kernel: Kernel) -> None:
+    assert userland.prepare(session, Choice(), kernel, Links(session)) is None
 
 
 def test_the_format_of_an_image_is_what_its_file_says(
-    session: Session, arm: Arch, image: Path, tmp_path: Path
+    session: Session, kernel: Kernel, image: Path, tmp_path: Path
 ) -> None:
     raw = tmp_path / "image"
     raw.write_bytes(bytes(512))
 
     formats = []
     for path in (image, raw):
-        disk = userland.prepare(session, Choice(image=str(path)), arm, Links(session))
+        disk = userland.prepare(session, Choice(image=str(path)), kernel, Links(session))
         assert disk
         formats.append((disk.format, disk.root))
 
@@ -84,11 +85,11 @@ def test_the_format_of_an_image_is_what_its_file_says(
 
 
 def test_with_an_initrd_the_root_is_found_by_its_label(
-    session: Session, arm: Arch, image: Path
+    session: Session, kernel: Kernel, image: Path
 ) -> None:
     choice = Choice(image=str(image), initrd=str(image))
 
-    disk = userland.prepare(session, choice, arm, Links(session))
+    disk = userland.prepare(session, choice, kernel, Links(session))
 
     assert disk
     assert disk.root == "LABEL=rootfs"  # as the Debian Quick Image Baker has it
