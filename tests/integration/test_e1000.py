@@ -42,7 +42,6 @@ def test_the_quick_run_comes_to_a_ping(rfl: Rfl, card: Path) -> None:
     assert titles[-1] == "rmmod card"
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800, func_only=True)
 def test_the_whole_test_passes(rfl: Rfl, card: Path) -> None:
     rfl.test("card", timeout=1200).passed()
