@@ -266,7 +266,7 @@ def check(run: Run, target: str = "", clippy: bool = False) -> None:
         "target": _TARGET,
         "builtin": "for a module of the kernel's tree: as a part of the image, not as a .ko",
         "quick": "take only the steps that the test marks `quick`",
-        "timeout": "seconds for the whole run (default: none but the steps' own)",
+        "timeout": "seconds for the whole run, a build included (default: the test's own)",
     },
 )
 def qemu_test(

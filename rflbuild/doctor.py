@@ -79,7 +79,7 @@ def passes(session: Session, toolchain: Toolchain, arch: Arch, source: Source) -
         if bad:
             session.terminal.note(
                 f"the {toolchain.name} toolchain will not do for Linux {source.release} "
-                f"({', '.join(bad)}; see `invoke doctor`): using debian"
+                f"({', '.join(bad)}; see `./rfl doctor`): using debian"
             )
     return not noted["bad"]
 
@@ -129,7 +129,7 @@ def _version(name: str, found: dict[str, Tool], wanted: Version | None) -> Check
 def _newer(name: str) -> str:
     if name == "clang":
         return "install a newer LLVM (clang-19, lld-19 and llvm-19 on the PATH are found)"
-    return "invoke setup-rustup, or --toolchain debian"
+    return "./rfl setup-rustup, or --toolchain debian"
 
 
 def _rust_source(

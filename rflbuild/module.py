@@ -108,7 +108,7 @@ def unknown(target: str, valid: Sequence[str]) -> RflError:
     near = difflib.get_close_matches(target, valid, 1)
     hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(valid)}"
     return usage_error(
-        f"there is no module `{target}`; {hint} (or type `invoke new-module {target}`)"
+        f"there is no module `{target}`; {hint} (or type `./rfl new-module {target}`)"
     )
 
 

@@ -16,7 +16,6 @@ from rflbuild.session import Session, Workspace
 from rflbuild.store import remove_tree
 from rflbuild.verdict import environment_error, usage_error
 
-DEFAULT_KIND = "hello"
 COMMON = "common"
 _UNTIL = "until-"
 _PLACEHOLDERS = ("rfl_module", "RflModule")

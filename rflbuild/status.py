@@ -11,8 +11,6 @@ from rflbuild.session import Session
 from rflbuild.terminal import duration
 from rflbuild.verdict import RflError
 
-_UNKNOWN = "once the links above are there"
-
 
 def rows(session: Session, request: Request) -> list[tuple[str, str, str, str, str]]:
     """A row for each link: name, what, key, built or not, what it would cost."""

@@ -92,7 +92,7 @@ def plan(session: Session, target: Target, request: Request, links: Links) -> tu
     if target.builtin:
         raise usage_error(
             f"{target.name} is not in the kernel's tree, and so cannot be built in: "
-            f"make one that is by `invoke new-module NAME --in-tree`"
+            f"make one that is by `./rfl new-module NAME --in-tree`"
         )
     stated = chain.stated_version(session, request.kernel)
     if stated:
@@ -119,7 +119,7 @@ def _plan_in_tree(
         raise usage_error(
             f"{target.name} is in {module.tree}: leave --kernel out"
             if module.tree
-            else f"{target.name} is not in {own}: type `invoke new-module NAME --in-tree "
+            else f"{target.name} is not in {own}: type `./rfl new-module NAME --in-tree "
             f"--kernel {own}` to make one there"
         )
     files = {} if module.tree else intree.files(module, target.files, planned.source)

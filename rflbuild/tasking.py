@@ -35,15 +35,18 @@ _MANNER: Mapping[str, tuple[Any, str]] = {
 }
 _GUEST: Mapping[str, tuple[Any, str]] = {
     "guest": ("initramfs", "what runs above the kernel: initramfs (busybox) or debian"),
-    "suite": ("", "the Debian's suite, such as sid (default: configs/debian.yaml's)"),
+    "suite": ("", "Debian's suite, such as sid (default: that of configs/debian.yaml)"),
     "package": (None, "a Debian package more in its image; may be given again"),
     "image": ("", "a disk of your own with a Debian on it, qcow2 or raw; it is not written to"),
     "initrd": ("", "the initrd that your image needs, if it needs one"),
-    "root": ("", "where your image has its root (default: /dev/vda, the whole disk)"),
+    "root": ("", "where your image has its root (default: /dev/vda; with --initrd LABEL=rootfs)"),
     "identity": ("", "a private key of your image's root user, for SSH"),
     "persist": ("", "a file that keeps what the guest writes; made if it is not there"),
     "over_ssh": (False, "commands and files go into the guest by SSH alone"),
-    "files": ("", "how files come in: disk (default), ssh, share, image (before the boot)"),
+    "files": (
+        "",
+        "how files come in: disk, ssh (by --over-ssh), share, or image, before the boot",
+    ),
     "fresh": (False, "boot, and do not go on from where an earlier run had booted to"),
 }
 _JSON: Mapping[str, tuple[Any, str]] = {

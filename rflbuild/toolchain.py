@@ -26,7 +26,7 @@ _ROOT = PrivateRoot(
     "the toolchain's root",
     gigabytes=3.0,
     probe=("rustc", "--version"),
-    otherwise="or install the tools and use --toolchain system (`invoke doctor` lists them)",
+    otherwise="or install the tools and use --toolchain system (`./rfl doctor` lists them)",
 )
 # Each prints one line `NAME<tab>PATH<tab>VERSION LINE`, or nothing when it is missing.
 _PROBE = """
@@ -167,7 +167,7 @@ def by_name(
         lacks = system_lacks(session, arch)
         if lacks:
             raise environment_error(
-                f"the system toolchain lacks {', '.join(lacks)}; `invoke doctor` says how to "
+                f"the system toolchain lacks {', '.join(lacks)}; `./rfl doctor` says how to "
                 "get them, and --toolchain debian brings its own"
             )
         return system(session, arch)

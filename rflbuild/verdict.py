@@ -1,7 +1,7 @@
 """The seven verdicts, and the one exception that carries a verdict to the top.
 
 The words and the exit codes are the same on the terminal, in result.json and
-in JUnit (docs/architecture.md, "Verdicts").
+in JUnit (README.md, "Verdicts").
 """
 
 from __future__ import annotations

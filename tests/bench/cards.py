@@ -1,4 +1,4 @@
-"""The guest of `invoke bench TARGET`: two drivers, each with two cards of its own.
+"""The guest of `./rfl bench TARGET`: two drivers, each with two cards of its own.
 
 One card of each is on QEMU's user network, for TCP and ping. The other one's frames
 go to host_end.py, for the packet rates, because QEMU's user network handles one

@@ -1,4 +1,4 @@
-"""`invoke bench TARGET`: a driver for QEMU's e1000 against the kernel's own in C.
+"""`./rfl bench TARGET`: a driver for QEMU's e1000 against the kernel's own in C.
 
 Both are loaded in the same guest, and take each kind of traffic in turn, a second
 each, so that a drift of the machine's speed hits both sides; what to hold on to are

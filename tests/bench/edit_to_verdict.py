@@ -1,4 +1,4 @@
-"""`invoke bench`: what a round costs, against the floor of the same tools by hand.
+"""`./rfl bench`: what a round costs, against the floor of the same tools by hand.
 
 Each figure is a median over rounds that take turns, so that a drift of the
 machine's speed hits both sides; what to hold on to are the ratios.

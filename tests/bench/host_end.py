@@ -1,4 +1,4 @@
-"""The host's end of `invoke bench e1000`; tests/bench/traffic.c is the guest's.
+"""The host's end of `./rfl bench e1000`; tests/bench/traffic.c is the guest's.
 
 It does as little as it can for a byte or a packet, so that the guest is what is
 measured.

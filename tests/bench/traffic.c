@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's end of `invoke bench e1000`; tests/bench/host_end.py is the host's.
+ * The guest's end of `./rfl bench e1000`; tests/bench/host_end.py is the host's.
  * It does as little as it can for a byte or a packet; busybox's tools do more.
  *
  *	traffic tcp-send ADDRESS PORT SECONDS
