@@ -144,7 +144,7 @@ impl<'up> Transmitter<'up> {
     /// Lets no more packets come, until something is reclaimed.
     fn stop(&mut self, queue: Queue<'_>) {
         self.stopped = true;
-        queue.stop_queue();
+        queue.stop();
     }
 
     /// Puts a packet into the ring, or drops it, and says what it will be on the wire.
@@ -234,7 +234,7 @@ impl<'up> Transmitter<'up> {
             queue.completed(packets, bytes);
             if self.stopped && !self.is_full() {
                 self.stopped = false;
-                queue.wake_queue();
+                queue.wake();
             }
         }
     }

@@ -110,13 +110,13 @@ impl<'a> Queue<'a> {
     }
 
     /// Lets no more packets come to be sent.
-    pub(crate) fn stop_queue(self) {
+    pub(crate) fn stop(self) {
         // SAFETY: By the type's invariants.
         unsafe { bindings::netif_stop_queue(self.0.as_raw()) };
     }
 
     /// Lets packets come again, and those that wait.
-    pub(crate) fn wake_queue(self) {
+    pub(crate) fn wake(self) {
         // SAFETY: By the type's invariants.
         unsafe { bindings::netif_wake_queue(self.0.as_raw()) };
     }
